@@ -1,0 +1,30 @@
+# h1_library(NAME [LINK libs...]): a static library of every .cc below the current folder.
+function(h1_library name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  if(sources)
+    add_library(${name} STATIC ${sources})
+    target_link_libraries(${name} PUBLIC h1_options ${ARG_LINK})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE h1_options ${ARG_LINK})
+  endif()
+endfunction()
+
+# h1_test(FOLDER [LINK libs...]): one GoogleTest binary of every *_test.cc below tests/FOLDER. Suites whose name
+# starts with "Slow" carry the ctest label slow; all others are the quick stage.
+function(h1_test folder)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_test.cc)
+  if(NOT sources)
+    return()
+  endif()
+  set(name test_${folder})
+  add_executable(${name} ${sources} ${CMAKE_CURRENT_SOURCE_DIR}/test_main.cc)
+  target_link_libraries(${name} PRIVATE h1_options GTest::gtest GTest::gmock ${ARG_LINK})
+  target_compile_definitions(${name} PRIVATE H1_SOURCE_DIR="${CMAKE_SOURCE_DIR}" H1_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  gtest_discover_tests(${name} TEST_FILTER "-*Slow*" PROPERTIES LABELS quick TIMEOUT 120 DISCOVERY_TIMEOUT 60
+                       TEST_PREFIX "${folder}." SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+  gtest_discover_tests(${name} TEST_FILTER "*Slow*" PROPERTIES LABELS slow TIMEOUT 900 DISCOVERY_TIMEOUT 60
+                       TEST_PREFIX "${folder}." SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+endfunction()
