@@ -1,0 +1,52 @@
+#include "base/sha256.h"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+
+#include <cstdlib>
+
+namespace h1bench {
+
+struct Sha256::Impl {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  ~Impl() { EVP_MD_CTX_free(context); }
+};
+
+Sha256::Sha256() : impl_(std::make_unique<Impl>()) {
+  if (EVP_DigestInit_ex(impl_->context, EVP_sha256(), nullptr) != 1) std::abort();
+}
+Sha256::~Sha256() = default;
+Sha256::Sha256(Sha256&&) noexcept = default;
+Sha256& Sha256::operator=(Sha256&&) noexcept = default;
+
+Sha256& Sha256::Update(std::string_view bytes) {
+  return Update(std::as_bytes(std::span(bytes.data(), bytes.size())));
+}
+
+Sha256& Sha256::Update(std::span<const std::byte> bytes) {
+  if (EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size()) != 1) std::abort();
+  return *this;
+}
+
+Sha256& Sha256::UpdateField(std::string_view bytes) {
+  char length[8];
+  for (int i = 0; i < 8; ++i) length[i] = static_cast<char>((bytes.size() >> (8 * i)) & 0xff);
+  return Update(std::string_view(length, 8)).Update(bytes);
+}
+
+std::array<std::uint8_t, 32> Sha256::Finish() {
+  std::array<std::uint8_t, 32> digest{};
+  unsigned int length = 0;
+  if (EVP_DigestFinal_ex(impl_->context, digest.data(), &length) != 1) std::abort();
+  return digest;
+}
+
+std::string Sha256::FinishHex() {
+  std::string hex;
+  for (const std::uint8_t byte : Finish()) hex += fmt::format("{:02x}", byte);
+  return hex;
+}
+
+std::string Sha256Hex(std::string_view bytes) { return Sha256().Update(bytes).FinishHex(); }
+
+}  // namespace h1bench
