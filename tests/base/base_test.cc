@@ -1,0 +1,60 @@
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "base/json.h"
+#include "base/sha256.h"
+#include "base/text.h"
+
+namespace h1bench {
+namespace {
+
+// FIPS 180-4 example "abc".
+TEST(Sha256, KnownVector) {
+  EXPECT_EQ(Sha256Hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(Sha256().Update("a").Update("bc").FinishHex(), Sha256Hex("abc"));
+  EXPECT_NE(Sha256().UpdateField("a").UpdateField("bc").FinishHex(),
+            Sha256().UpdateField("ab").UpdateField("c").FinishHex());
+}
+
+TEST(Json, RoundTripKeepsOrderAndTypes) {
+  const std::string text = R"({"b":1,"a":[1.5,-2,18446744073709551615,"x\n\u0001",null,true],"c":{"d":1.0}})";
+  const auto value = ParseJson(text);
+  ASSERT_TRUE(value.ok()) << value.status().message();
+  EXPECT_EQ(WriteJson(*value), text);
+}
+
+TEST(Json, ErrorsNameThePlace) {
+  const auto duplicate = ParseJson("{\"a\":1,\n \"a\":2}");
+  ASSERT_FALSE(duplicate.ok());
+  EXPECT_NE(duplicate.status().message().find("duplicate key \"a\""), std::string::npos);
+  EXPECT_EQ(duplicate.status().message().substr(0, 2), "2:");
+  EXPECT_FALSE(ParseJson("[1] 2").ok());
+  EXPECT_FALSE(ParseJson("\"\xff\"").ok());
+  EXPECT_FALSE(ParseJson("").ok());
+  EXPECT_FALSE(ParseJson("Infinity").ok());
+}
+
+TEST(Json, DepthIsCappedAndCostsNoStack) {
+  EXPECT_TRUE(ParseJson(std::string(64, '[') + std::string(64, ']')).ok());
+  EXPECT_FALSE(ParseJson(std::string(65, '[') + std::string(65, ']')).ok());
+  EXPECT_FALSE(ParseJson(std::string(1'000'000, '[')).ok());
+}
+
+TEST(Json, InfinityWhereAllowed) {
+  const auto value = ParseJson("[0.0, Infinity]", {.allow_nonfinite = true});
+  ASSERT_TRUE(value.ok());
+  EXPECT_EQ(value->as_array()[1].as_double(), std::numeric_limits<double>::infinity());
+}
+
+TEST(Text, InvalidUtf8IsReplacedAsPythonDoes) {
+  EXPECT_EQ(ReplaceInvalidUtf8("a\xE2\x82z"), "a\xEF\xBF\xBDz");          // one part of a 3-byte form
+  EXPECT_EQ(ReplaceInvalidUtf8("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");  // surrogate
+  EXPECT_EQ(CountCodePoints("h\xC3\xA9\xF0\x9F\x98\x80"), 3u);
+  EXPECT_EQ(VisibleText("a\x1b[0m"), "a\\u{1b}[0m");
+  EXPECT_EQ(NearestWord("gms8k", {"mmlu", "gsm8k"}), "gsm8k");
+  EXPECT_EQ(NearestWord("zzzzzz", {"mmlu", "gsm8k"}), "");
+}
+
+}  // namespace
+}  // namespace h1bench
