@@ -1,0 +1,154 @@
+#include "runner/checkpoint/checkpoint.h"
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "runner/checkpoint/layout.h"
+#include "runner/checkpoint/safetensors.h"
+#include "runner/checkpoint/shards.h"
+
+namespace h1bench {
+namespace {
+
+constexpr std::uint64_t kMaxConfigBytes = 1U << 20;
+constexpr std::uint64_t kMaxTokenizerConfigBytes = 16U << 20;
+
+/// Nothing when the file does not exist.
+Result<std::optional<std::string>> ReadOptional(const std::filesystem::path& path,
+                                                std::uint64_t max_bytes) {
+  Result<std::string> text = ReadFile(path, max_bytes);
+  if (text.ok()) return std::optional<std::string>(std::move(*text));
+  if (text.status().code() == StatusCode::kNotFound) return std::optional<std::string>();
+  return text.status();
+}
+
+Result<ModelConfig> ReadConfigs(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / "config.json";
+  Result<std::string> text = ReadFile(path, kMaxConfigBytes);
+  if (!text.ok() && text.status().code() == StatusCode::kNotFound)
+    return NotFound("{}: no such file; expected a Hugging Face checkpoint folder", path.string());
+  if (!text.ok()) return text.status();
+  H1_ASSIGN_OR_RETURN(ModelConfig config, ParseModelConfig(*text, path.string()));
+  const std::filesystem::path generation = folder / "generation_config.json";
+  H1_ASSIGN_OR_RETURN(const auto more, ReadOptional(generation, kMaxConfigBytes));
+  if (more) H1_RETURN_IF_ERROR(ApplyGenerationConfig(*more, generation.string(), config));
+  return config;
+}
+
+/// tokenizer_config.json's member: a string, or a list of {name, template} whose "default" counts.
+Result<std::optional<std::string>> TemplateOfTokenizerConfig(const std::string& text) {
+  H1_ASSIGN_OR_RETURN(const Json root, ParseJson(text, {.max_depth = 64, .allow_nonfinite = true}));
+  const Json* value = root.Find("chat_template");
+  if (value == nullptr || value->is_null()) return std::optional<std::string>();
+  if (value->is_string()) return std::optional<std::string>(value->as_string());
+  if (value->is_array())
+    for (const Json& one : value->as_array()) {
+      const Json* name = one.Find("name");
+      const Json* body = one.Find("template");
+      if (name != nullptr && *name == Json("default") && body != nullptr && body->is_string())
+        return std::optional<std::string>(body->as_string());
+    }
+  return Corrupt("\"chat_template\": expected a string or a list with a template named default");
+}
+
+/// chat_template.jinja goes before tokenizer_config.json, as in transformers.
+Result<std::optional<std::string>> ReadChatTemplate(const std::filesystem::path& folder) {
+  H1_ASSIGN_OR_RETURN(std::optional<std::string> file,
+                      ReadOptional(folder / "chat_template.jinja", kMaxConfigBytes));
+  if (file) return file;
+  const std::filesystem::path path = folder / "tokenizer_config.json";
+  H1_ASSIGN_OR_RETURN(const std::optional<std::string> text,
+                      ReadOptional(path, kMaxTokenizerConfigBytes));
+  if (!text) return std::optional<std::string>();
+  Result<std::optional<std::string>> found = TemplateOfTokenizerConfig(*text);
+  if (!found.ok()) return found.status().WithContext(path.string());
+  return found;
+}
+
+/// Puts every tensor where the backend looks for it, and refuses what is missing, of another shape,
+/// or left over.
+class Binder {
+ public:
+  Binder(const std::filesystem::path& folder, const TensorSet& set) : folder_(folder), set_(set) {}
+
+  Status Bind(const ModelShape& shape, ModelWeights& weights) {
+    H1_RETURN_IF_ERROR(
+        VisitTensors(shape, weights, [this](const auto& name, const auto& dims, TensorView& view) {
+          return BindOne(name, dims, view);
+        }));
+    if (shape.tied_embeddings) H1_RETURN_IF_ERROR(BindTiedHead(weights));
+    for (const auto& [name, place] : set_.tensors)
+      if (!used_.contains(name))
+        return Corrupt("{}: tensor \"{}\" {} is not part of the model that config.json describes",
+                       File(place), VisibleText(name), ShapeText(place.view.shape));
+    return Status::Ok();
+  }
+
+ private:
+  std::string File(const TensorSet::Place& place) const {
+    return (folder_ / set_.file_names[place.file]).string();
+  }
+
+  Status BindOne(const std::string& name, const std::vector<std::int64_t>& dims, TensorView& view) {
+    const auto found = set_.tensors.find(name);
+    if (found == set_.tensors.end())
+      return Corrupt("{}: tensor \"{}\" is missing; config.json asks for shape {}",
+                     folder_.string(), name, ShapeText(dims));
+    if (found->second.view.shape != dims)
+      return Corrupt("{}: tensor \"{}\": expected shape {} (config.json), found {}",
+                     File(found->second), name, ShapeText(dims),
+                     ShapeText(found->second.view.shape));
+    view = found->second.view;
+    used_.insert(name);
+    return Status::Ok();
+  }
+
+  /// A tied checkpoint may hold the head again; bytes other than the embedding's would make two
+  /// readings possible.
+  Status BindTiedHead(ModelWeights& weights) {
+    weights.lm_head = weights.embedding;
+    const auto found = set_.tensors.find("lm_head.weight");
+    if (found == set_.tensors.end()) return Status::Ok();
+    const TensorView& head = found->second.view;
+    if (head.dtype != weights.embedding.dtype ||
+        !std::ranges::equal(head.bytes, weights.embedding.bytes))
+      return Corrupt(
+          "{}: lm_head.weight differs from model.embed_tokens.weight although config.json ties "
+          "them "
+          "(tie_word_embeddings)",
+          File(found->second));
+    used_.insert(found->first);
+    return Status::Ok();
+  }
+
+  const std::filesystem::path& folder_;
+  const TensorSet& set_;
+  std::set<std::string> used_;
+};
+
+}  // namespace
+
+Result<Checkpoint> Checkpoint::Open(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(folder, error))
+    return NotFound("{}: no such folder; expected a Hugging Face checkpoint folder",
+                    folder.string());
+  Checkpoint checkpoint;
+  checkpoint.folder_ = folder;
+  H1_ASSIGN_OR_RETURN(checkpoint.config_, ReadConfigs(folder));
+  H1_ASSIGN_OR_RETURN(TensorSet set, OpenTensors(folder));
+  H1_RETURN_IF_ERROR(Binder(folder, set).Bind(checkpoint.config_.shape, checkpoint.weights_));
+  H1_ASSIGN_OR_RETURN(checkpoint.chat_template_, ReadChatTemplate(folder));
+  checkpoint.files_ = std::move(set.files);
+  for (auto& [name, place] : set.tensors) {
+    checkpoint.parameters_ += *ElementCount(place.view.shape);
+    checkpoint.weight_bytes_ += static_cast<std::int64_t>(place.view.bytes.size());
+    checkpoint.tensors_.push_back({name, std::move(place.view)});
+  }
+  return checkpoint;
+}
+
+}  // namespace h1bench
