@@ -85,10 +85,10 @@ void Tokenizer::Impl::BuildFinders() {
   std::vector<AddedToken> tokens[2];
   std::vector<std::string> patterns[2];
   bool gave_up = false;
-  for (const AddedToken& token : added) {
+  for (AddedToken& token : added) {
+    token.shown = token.normalized ? NormalizeText(token.content, gave_up) : token.content;
     tokens[token.normalized].push_back(token);
-    patterns[token.normalized].push_back(token.normalized ? NormalizeText(token.content, gave_up)
-                                                          : token.content);
+    patterns[token.normalized].push_back(token.shown);
   }
   raw_finder.emplace(tokens[0], patterns[0]);
   normalized_finder.emplace(tokens[1], patterns[1]);
@@ -123,7 +123,7 @@ void Tokenizer::Impl::EncodeText(std::string_view text, Bpe::Scratch& scratch,
 
 const std::string* Tokenizer::Impl::TokenOf(std::int32_t id) const {
   const auto found = added_by_id.find(id);
-  return found != added_by_id.end() ? &added[found->second].content : model.IdToToken(id);
+  return found != added_by_id.end() ? &added[found->second].shown : model.IdToToken(id);
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -195,7 +195,13 @@ std::string Tokenizer::Decode(std::span<const std::int32_t> ids, bool skip_speci
   std::vector<std::string> tokens;
   for (const std::int32_t id : ids) {
     const std::string* token = impl_->TokenOf(id);
-    if (token != nullptr && !(skip_special && IsSpecial(id))) tokens.push_back(*token);
+    if (token == nullptr) continue;
+    // Upstream looks the shown text up among the special contents; so a special token that the
+    // normalizer changes stays.
+    const auto special =
+        skip_special ? impl_->added_by_content.find(*token) : impl_->added_by_content.end();
+    if (special == impl_->added_by_content.end() || !IsSpecial(special->second))
+      tokens.push_back(*token);
   }
   std::string out;
   if (impl_->decoders.empty()) {
