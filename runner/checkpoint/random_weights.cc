@@ -1,0 +1,119 @@
+#include "runner/checkpoint/random_weights.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+namespace h1bench {
+namespace {
+
+/// The output function of SplitMix64 (Steele, Lea, Flood 2014): a bijection that passes for random
+/// on a counter.
+std::uint64_t Mix(std::uint64_t x) {
+  x += 0x9E3779B97F4A7C15U;
+  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9U;
+  x = (x ^ x >> 27) * 0x94D049BB133111EBU;
+  return x ^ x >> 31;
+}
+
+std::uint64_t HashName(const std::string& name) {  // FNV-1a
+  std::uint64_t hash = 0xCBF29CE484222325U;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
+  return hash;
+}
+
+/// Round to nearest, ties to even; finite input.
+std::uint16_t ToBf16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+float SoftplusInverse(float dt) { return std::log(std::expm1(dt)); }
+
+/// What the linear layer named so is multiplied by in the forward pass, and its fan-in; 0: not a
+/// linear layer.
+struct Scale {
+  std::int64_t fan_in = 0;
+  float multiplier = 1;
+};
+Scale LinearScale(const ModelShape& s, const std::string& name) {
+  const auto is = [&](const char* end) { return name.ends_with(end); };
+  if (is("mamba.in_proj.weight")) return {s.hidden, s.ssm_in_multiplier};
+  if (is("mamba.out_proj.weight")) return {s.ssm_inner, s.ssm_out_multiplier};
+  if (is("q_proj.weight") || is("v_proj.weight")) return {s.hidden, s.attention_in_multiplier};
+  if (is("k_proj.weight")) return {s.hidden, s.attention_in_multiplier * s.key_multiplier};
+  if (is("o_proj.weight")) return {s.query_rows(), s.attention_out_multiplier};
+  if (is("gate_proj.weight")) return {s.hidden, s.mlp_multipliers[0]};
+  if (is("up_proj.weight")) return {s.hidden, 1};
+  if (is("down_proj.weight")) return {s.intermediate, s.mlp_multipliers[1]};
+  if (is("lm_head.weight")) return {s.hidden, s.lm_head_multiplier / 2};  // spread of 2
+  if (is("conv1d.weight")) return {s.conv_taps, 1};
+  return {};
+}
+
+}  // namespace
+
+RandomTensor::RandomTensor(const ModelShape& shape, std::uint64_t seed, const std::string& name)
+    : key_(Mix(seed) ^ HashName(name)) {
+  const Scale scale = LinearScale(shape, name);
+  if (scale.fan_in > 0) {
+    const float deviation = 1 / (std::sqrt(static_cast<float>(scale.fan_in)) *
+                                 std::max(std::abs(scale.multiplier), 1e-4F));
+    half_width_ = deviation * std::sqrt(3.0F);
+  } else if (name == "model.embed_tokens.weight") {
+    // A tied embedding is also the head.
+    const float out =
+        shape.tied_embeddings
+            ? 2 / (std::sqrt(static_cast<float>(shape.hidden)) * shape.lm_head_multiplier)
+            : 1 / std::max(std::abs(shape.embedding_multiplier), 1e-4F);
+    half_width_ = out * std::sqrt(3.0F);
+  } else if (name.ends_with(".A_log")) {  // A from 1 to 16
+    center_ = 8.5F, half_width_ = 7.5F;
+    transform_ = [](float a) { return std::log(a); };
+  } else if (name.ends_with(
+                 ".dt_bias")) {  // time steps from 0.001 to 0.1, evenly in their logarithm
+    center_ = std::log(0.01F), half_width_ = std::log(10.0F);
+    transform_ = [](float log_dt) { return SoftplusInverse(std::exp(log_dt)); };
+  } else if (name.ends_with(".bias")) {
+    half_width_ = 0.1F;
+  } else {  // norms and D
+    center_ = 1, half_width_ = 0.1F;
+  }
+}
+
+void RandomTensor::Fill(std::int64_t first, std::span<std::uint16_t> out) const {
+  const float step = half_width_ / 32768.0F;
+  auto counter = static_cast<std::uint64_t>(first) / 4;
+  for (std::size_t i = 0; i < out.size(); i += 4) {
+    const std::uint64_t word = Mix(key_ + counter++ * 0xD1342543DE82EF95U);
+    const std::size_t count = std::min<std::size_t>(4, out.size() - i);
+    for (std::size_t j = 0; j < count; ++j) {
+      // Odd numbers over 2^16: symmetric about the center and never on it.
+      const auto bits = static_cast<std::int32_t>(word >> (16 * j) & 0xFFFF) * 2 - 0xFFFF;
+      const float value = center_ + static_cast<float>(bits) * (step / 2);
+      out[i + j] = ToBf16(transform_ ? transform_(value) : value);
+    }
+  }
+}
+
+void FillParallel(const RandomTensor& tensor, std::int64_t first, std::span<std::uint16_t> out) {
+  constexpr std::size_t kPiece = std::size_t{1} << 20;
+  const std::size_t pieces = (out.size() + kPiece - 1) / kPiece;
+  const std::size_t threads =
+      std::min<std::size_t>(pieces, std::max(1U, std::thread::hardware_concurrency()));
+  const auto work = [&](std::size_t thread) {
+    for (std::size_t i = thread; i < pieces; i += threads) {
+      const std::size_t begin = i * kPiece;
+      tensor.Fill(first + static_cast<std::int64_t>(begin),
+                  out.subspan(begin, std::min(kPiece, out.size() - begin)));
+    }
+  };
+  std::vector<std::jthread> helpers;
+  for (std::size_t thread = 1; thread < threads; ++thread) helpers.emplace_back(work, thread);
+  if (threads > 0) work(0);
+}
+
+}  // namespace h1bench
