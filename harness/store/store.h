@@ -57,6 +57,13 @@ struct ScoreRow {
   std::int64_t version = 1;
 };
 
+/// What a worker used for a variant, as it reported it last.
+struct MemoryRow {
+  std::int64_t variant_id = 0;
+  std::string worker;
+  std::string memory_json;  // {"weights": b, "kv": b, "state": b, "workspace": b, "context": b, "peak_rss": b}, bytes
+};
+
 struct RunRow {
   std::int64_t id = 0;
   std::string name, suite_text, suite_path, options_json, version_json, environment_json;
@@ -121,6 +128,10 @@ class Store {
   virtual Status ForEachSample(std::int64_t run,
                                const std::function<Status(const VariantRow&, const RunTaskRow&, const SampleRow&,
                                                           const ResponseRow*, const ScoreRow*)>& each) = 0;
+  /// What the run's workers used, ordered by variant and worker.
+  virtual Result<std::vector<MemoryRow>> Memory(std::int64_t run) = 0;
+  /// Samples of the run that killed three workers.
+  virtual Result<std::vector<std::int64_t>> PoisonedSamples(std::int64_t run) = 0;
   /// SHA-256 of the run's samples without anything that may differ between executions.
   virtual Result<std::string> ResultsDigest(std::int64_t run) = 0;
   /// SHA-256 of the logical content of the whole database.
