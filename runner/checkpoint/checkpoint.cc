@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "runner/checkpoint/chat_template.h"
 #include "runner/checkpoint/layout.h"
 #include "runner/checkpoint/safetensors.h"
 #include "runner/checkpoint/shards.h"
@@ -38,34 +39,45 @@ Result<ModelConfig> ReadConfigs(const std::filesystem::path& folder) {
   return config;
 }
 
-/// tokenizer_config.json's member: a string, or a list of {name, template} whose "default" counts.
-Result<std::optional<std::string>> TemplateOfTokenizerConfig(const std::string& text) {
+struct ChatFields {
+  std::optional<std::string> chat_template;
+  std::string bos_token;
+};
+
+/// The template is a string, or a list of {name, template} whose "default" counts; the token a
+/// string or {content}.
+Result<ChatFields> ParseTokenizerConfig(const std::string& text) {
   H1_ASSIGN_OR_RETURN(const Json root, ParseJson(text, {.max_depth = 64, .allow_nonfinite = true}));
+  ChatFields fields;
+  const Json* bos = root.Find("bos_token");
+  if (bos != nullptr && bos->is_object()) bos = bos->Find("content");
+  if (bos != nullptr && bos->is_string()) fields.bos_token = bos->as_string();
   const Json* value = root.Find("chat_template");
-  if (value == nullptr || value->is_null()) return std::optional<std::string>();
-  if (value->is_string()) return std::optional<std::string>(value->as_string());
+  if (value == nullptr || value->is_null()) return fields;
+  if (value->is_string()) fields.chat_template = value->as_string();
   if (value->is_array())
     for (const Json& one : value->as_array()) {
       const Json* name = one.Find("name");
       const Json* body = one.Find("template");
       if (name != nullptr && *name == Json("default") && body != nullptr && body->is_string())
-        return std::optional<std::string>(body->as_string());
+        fields.chat_template = body->as_string();
     }
-  return Corrupt("\"chat_template\": expected a string or a list with a template named default");
+  if (!fields.chat_template)
+    return Corrupt("\"chat_template\": expected a string or a list with a template named default");
+  return fields;
 }
 
 /// chat_template.jinja goes before tokenizer_config.json, as in transformers.
-Result<std::optional<std::string>> ReadChatTemplate(const std::filesystem::path& folder) {
-  H1_ASSIGN_OR_RETURN(std::optional<std::string> file,
-                      ReadOptional(folder / "chat_template.jinja", kMaxConfigBytes));
-  if (file) return file;
+Result<ChatFields> ReadChatFields(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "tokenizer_config.json";
   H1_ASSIGN_OR_RETURN(const std::optional<std::string> text,
                       ReadOptional(path, kMaxTokenizerConfigBytes));
-  if (!text) return std::optional<std::string>();
-  Result<std::optional<std::string>> found = TemplateOfTokenizerConfig(*text);
-  if (!found.ok()) return found.status().WithContext(path.string());
-  return found;
+  Result<ChatFields> fields = text ? ParseTokenizerConfig(*text) : ChatFields();
+  if (!fields.ok()) return fields.status().WithContext(path.string());
+  H1_ASSIGN_OR_RETURN(std::optional<std::string> file,
+                      ReadOptional(folder / "chat_template.jinja", kMaxConfigBytes));
+  if (file) fields->chat_template = std::move(file);
+  return fields;
 }
 
 /// Puts every tensor where the backend looks for it, and refuses what is missing, of another shape,
@@ -141,7 +153,9 @@ Result<Checkpoint> Checkpoint::Open(const std::filesystem::path& folder) {
   H1_ASSIGN_OR_RETURN(checkpoint.config_, ReadConfigs(folder));
   H1_ASSIGN_OR_RETURN(TensorSet set, OpenTensors(folder));
   H1_RETURN_IF_ERROR(Binder(folder, set).Bind(checkpoint.config_.shape, checkpoint.weights_));
-  H1_ASSIGN_OR_RETURN(checkpoint.chat_template_, ReadChatTemplate(folder));
+  H1_ASSIGN_OR_RETURN(ChatFields chat, ReadChatFields(folder));
+  checkpoint.chat_template_ = std::move(chat.chat_template);
+  checkpoint.bos_token_ = std::move(chat.bos_token);
   checkpoint.files_ = std::move(set.files);
   for (auto& [name, place] : set.tensors) {
     checkpoint.parameters_ += *ElementCount(place.view.shape);
@@ -149,6 +163,13 @@ Result<Checkpoint> Checkpoint::Open(const std::filesystem::path& folder) {
     checkpoint.tensors_.push_back({name, std::move(place.view)});
   }
   return checkpoint;
+}
+
+Status Checkpoint::CheckChat() const {
+  if (!chat_template_)
+    return Unsupported("{}: has no chat template (a base model?); run its tasks without chat",
+                       folder_.string());
+  return CheckChatTemplate(*chat_template_, bos_token_).WithContext(folder_.string());
 }
 
 }  // namespace h1bench

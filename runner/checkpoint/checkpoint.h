@@ -41,6 +41,9 @@ class Checkpoint {
   const std::vector<NamedTensor>& tensors() const { return tensors_; }
   /// Chat template text of tokenizer_config.json or chat_template.jinja; absent for base models.
   const std::optional<std::string>& chat_template() const { return chat_template_; }
+  /// Ok when the template renders as Falcon-H1's ChatML form (chat_template.h); otherwise why chat
+  /// runs are refused.
+  Status CheckChat() const;
   std::int64_t parameters() const { return parameters_; }
   std::int64_t weight_bytes() const { return weight_bytes_; }
   /// SHA-256 (hex) of what the model computes and how it reads text, equal however the tensors are
@@ -57,6 +60,7 @@ class Checkpoint {
   std::vector<std::shared_ptr<MappedFile>> files_;
   std::vector<NamedTensor> tensors_;
   std::optional<std::string> chat_template_;
+  std::string bos_token_;
   std::int64_t parameters_ = 0;
   std::int64_t weight_bytes_ = 0;
 };
