@@ -104,6 +104,8 @@ class [[nodiscard]] Result {
   const T& value() const& { return std::get<0>(state_); }
   T&& value() && { return std::get<0>(std::move(state_)); }
   T& operator*() & { return value(); }
+  /// By value, so that `for (x : *Make())` keeps what it walks over alive.
+  T operator*() && { return std::get<0>(std::move(state_)); }
   const T& operator*() const& { return value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
@@ -115,10 +117,10 @@ class [[nodiscard]] Result {
 }  // namespace h1bench
 
 /// Returns from the calling function when `expression` (a Status) failed.
-#define H1_RETURN_IF_ERROR(expression)                              \
-  do {                                                              \
-    if (::h1bench::Status h1_status = (expression); !h1_status.ok()) \
-      return h1_status;                                             \
+#define H1_RETURN_IF_ERROR(expression) H1_RETURN_IF_ERROR_NAMED(H1_CONCAT(h1_status_, __LINE__), expression)
+#define H1_RETURN_IF_ERROR_NAMED(name, expression)               \
+  do {                                                           \
+    if (::h1bench::Status name = (expression); !name.ok()) return name; \
   } while (false)
 
 #define H1_CONCAT_INNER(a, b) a##b

@@ -12,7 +12,7 @@
 #include "base/status.h"
 
 /// One SQLite file holds everything a report needs. WAL, synchronous=FULL, STRICT tables, foreign keys, migrations, one
-/// writing connection. The schema is in schema.sql.h; every column says what it holds there.
+/// writing connection. The schema is in schema.cc; every column says what it holds there.
 namespace h1bench {
 
 struct VariantRow {
@@ -62,6 +62,10 @@ struct MemoryRow {
   std::int64_t variant_id = 0;
   std::string worker;
   std::string memory_json;  // {"weights": b, "kv": b, "state": b, "workspace": b, "context": b, "peak_rss": b}, bytes
+};
+
+struct WorkerRow {
+  std::string worker, environment_json;
 };
 
 struct RunRow {
@@ -132,10 +136,16 @@ class Store {
   virtual Result<std::vector<MemoryRow>> Memory(std::int64_t run) = 0;
   /// Samples of the run that killed three workers.
   virtual Result<std::vector<std::int64_t>> PoisonedSamples(std::int64_t run) = 0;
+  virtual Result<std::vector<WorkerRow>> Workers(std::int64_t run) = 0;
+  /// Requests that were answered twice and differently: each is a broken determinism promise.
+  virtual Result<std::int64_t> Divergences() = 0;
   /// SHA-256 of the run's samples without anything that may differ between executions.
   virtual Result<std::string> ResultsDigest(std::int64_t run) = 0;
   /// SHA-256 of the logical content of the whole database.
   virtual Result<std::string> DatabaseDigest() = 0;
+
+  /// Keeps one result of `h1bench bench` (JSON).
+  virtual Status RecordBench(std::int64_t unix_ms, const std::string& result_json) = 0;
 };
 
 }  // namespace h1bench
