@@ -85,17 +85,20 @@ RandomTensor::RandomTensor(const ModelShape& shape, std::uint64_t seed, const st
 }
 
 void RandomTensor::Fill(std::int64_t first, std::span<std::uint16_t> out) const {
-  const float step = half_width_ / 32768.0F;
+  const float half_step = half_width_ / 65536.0F;
   auto counter = static_cast<std::uint64_t>(first) / 4;
   for (std::size_t i = 0; i < out.size(); i += 4) {
     const std::uint64_t word = Mix(key_ + counter++ * 0xD1342543DE82EF95U);
-    const std::size_t count = std::min<std::size_t>(4, out.size() - i);
-    for (std::size_t j = 0; j < count; ++j) {
+    float values[4];
+    for (std::size_t j = 0; j < 4; ++j) {
       // Odd numbers over 2^16: symmetric about the center and never on it.
       const auto bits = static_cast<std::int32_t>(word >> (16 * j) & 0xFFFF) * 2 - 0xFFFF;
-      const float value = center_ + static_cast<float>(bits) * (step / 2);
-      out[i + j] = ToBf16(transform_ ? transform_(value) : value);
+      values[j] = center_ + static_cast<float>(bits) * half_step;
     }
+    if (transform_)
+      for (float& value : values) value = transform_(value);
+    const std::size_t count = std::min<std::size_t>(4, out.size() - i);
+    for (std::size_t j = 0; j < count; ++j) out[i + j] = ToBf16(values[j]);
   }
 }
 
