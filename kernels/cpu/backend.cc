@@ -1,0 +1,180 @@
+#include "kernels/backend.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <dnnl.hpp>
+#include <new>
+
+#include "kernels/cpu/head.h"
+#include "kernels/cpu/layer.h"
+#include "kernels/cpu/memory_plan.h"
+#include "kernels/cpu/threads.h"
+
+namespace h1bench {
+namespace cpu {
+namespace {
+
+/// Runs `body`, which may throw what the standard library or oneDNN throws.
+template <typename Body>
+Status Guarded(const char* what, const Body& body) {
+  try {
+    body();
+    return Status::Ok();
+  } catch (const std::bad_alloc&) {
+    return {StatusCode::kResourceExhausted, fmt::format("{}: out of memory", what)};
+  } catch (const dnnl::error& error) {
+    return {StatusCode::kInternal, fmt::format("{}: oneDNN: {}", what, error.what())};
+  }
+}
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(const ModelShape& shape, const BackendOptions& options)
+      : shape_(shape),
+        options_(options),
+        slots_(StateLayout(shape, options.precision == Precision::kBf16)),
+        work_(WorkspaceSizes(shape, options, KindFor(options.precision))) {}
+
+  void Pack(const ModelWeights& weights) {
+    const ThreadScope threads(ThreadCount(options_.threads));
+    PackWeights(shape_, weights, options_.precision, model_);
+  }
+
+  Result<SlotId> Allocate(std::int64_t max_tokens) override {
+    if (max_tokens < 1 || (shape_.max_positions > 0 && max_tokens > shape_.max_positions)) {
+      return InvalidArgument("a slot of {} tokens: expected 1 to {} (max_position_embeddings)", max_tokens,
+                             shape_.max_positions);
+    }
+    Slot slot;
+    slot.max_tokens = max_tokens;
+    return slots_.Add(std::move(slot));
+  }
+
+  void Release(SlotId slot) override { slots_.Remove(slot); }
+
+  Result<SlotId> Fork(SlotId from, std::int64_t max_tokens) override {
+    const Slot* slot = slots_.Find(from);
+    if (slot == nullptr) return InvalidArgument("fork: there is no slot {}", from);
+    if (max_tokens < slot->length || (shape_.max_positions > 0 && max_tokens > shape_.max_positions)) {
+      return InvalidArgument("fork of slot {} to {} tokens: expected {} (its length) to {} (max_position_embeddings)",
+                             from, max_tokens, slot->length, shape_.max_positions);
+    }
+    Slot copy = *slot;
+    copy.max_tokens = max_tokens;
+    return slots_.Add(std::move(copy));
+  }
+
+  std::int64_t Length(SlotId id) const override {
+    const Slot* slot = slots_.Find(id);
+    return slot == nullptr ? 0 : slot->length;
+  }
+
+  Result<std::vector<RowResult>> Forward(std::span<const Segment> segments) override {
+    H1_RETURN_IF_ERROR(CheckSegments(segments, slots_, shape_, options_));
+    std::vector<RowResult> results;
+    H1_RETURN_IF_ERROR(Guarded("forward", [&] { results = Compute(segments); }));
+    return results;
+  }
+
+  const ModelShape& shape() const override { return shape_; }
+  const BackendOptions& options() const override { return options_; }
+  std::string Identity() const override { return CpuIdentity(); }
+
+  MemoryPlan MemoryUsed() const override {
+    MemoryPlan used;
+    used.weights = model_.bytes;
+    used.kv = slots_.kv_bytes();
+    used.state = slots_.state_bytes();
+    used.workspace = work_.bytes;
+    used.context = kContextBytes;
+    return used;
+  }
+
+ private:
+  std::vector<RowResult> Compute(std::span<const Segment> segments) {
+    if (segments.empty()) return {};
+    const ThreadScope threads(ThreadCount(options_.threads));
+    Batch batch = MakeBatch(segments, slots_);
+    ReserveKvScratch(batch.scratch_blocks);
+    const LayerContext context{shape_, slots_.layout(), model_, Kernels(), work_, batch};
+    FillAngles(context);
+    Embed(context);
+    for (std::int64_t i = 0; i < shape_.layers; ++i) {
+      const PackedLayer& layer = model_.layers[static_cast<std::size_t>(i)];
+      Norm(context, layer.input_norm, batch.rows());
+      Mix(context, i);
+      const bool last = i + 1 == shape_.layers;
+      if (last) KeepAskedRows(context);
+      const std::int64_t rows = last ? static_cast<std::int64_t>(batch.asked.size()) : batch.rows();
+      AddMixed(context, layer, rows);
+      AddMlp(context, layer, rows);
+    }
+    FinishBatch(batch);
+    return AnswerRows(context);
+  }
+
+  /// More than the plan's share is needed only by calls with very many segments that ask for no rows.
+  void ReserveKvScratch(std::int64_t blocks) {
+    const std::int64_t bytes = blocks * slots_.layout().kv_layer_bytes;
+    if (bytes <= work_.kv_scratch.size()) return;
+    work_.bytes += bytes - work_.kv_scratch.size();
+    work_.kv_scratch = Buffer(bytes);
+  }
+
+  ModelShape shape_;
+  BackendOptions options_;
+  PackedModel model_;
+  Slots slots_;
+  Workspace work_;
+};
+
+const char* OneDnnIsa() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::sse41:
+      return "sse4.1";
+    case dnnl::cpu_isa::avx:
+      return "avx";
+    case dnnl::cpu_isa::avx2:
+      return "avx2";
+    case dnnl::cpu_isa::avx2_vnni:
+      return "avx2-vnni";
+    case dnnl::cpu_isa::avx512_core:
+      return "avx512";
+    case dnnl::cpu_isa::avx512_core_vnni:
+      return "avx512-vnni";
+    case dnnl::cpu_isa::avx512_core_bf16:
+      return "avx512-bf16";
+    case dnnl::cpu_isa::avx512_core_amx:
+      return "avx512-amx";
+    default:
+      return "other";
+  }
+}
+
+}  // namespace
+}  // namespace cpu
+
+Result<std::unique_ptr<Backend>> CreateCpuBackend(const ModelShape& shape, const ModelWeights& weights,
+                                                  const BackendOptions& options) {
+  H1_RETURN_IF_ERROR(cpu::CheckWeights(shape, weights));
+  if (options.max_batch_tokens < 1 || options.max_batch_rows < 1 || options.threads < 0) {
+    return InvalidArgument("backend options: max_batch_tokens {}, max_batch_rows {} must be positive, threads {} not "
+                           "negative",
+                           options.max_batch_tokens, options.max_batch_rows, options.threads);
+  }
+  std::unique_ptr<cpu::CpuBackend> backend;
+  H1_RETURN_IF_ERROR(cpu::Guarded("loading the model", [&] {
+    backend = std::make_unique<cpu::CpuBackend>(shape, options);
+    backend->Pack(weights);
+  }));
+  return std::unique_ptr<Backend>(std::move(backend));
+}
+
+std::string CpuIdentity() {
+  const dnnl_version_t* version = dnnl_version();
+  return fmt::format("cpu {}; oneDNN {}.{}.{} {}; bf16 products {}", cpu::Kernels().name, version->major,
+                     version->minor, version->patch, cpu::OneDnnIsa(), cpu::HasBf16Products() ? "native" : "as fp32");
+}
+
+}  // namespace h1bench

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "kernels/cpu/slots.h"
+
+namespace h1bench::cpu {
+
+/// One segment of a Forward, with where its past lies and where its present goes.
+struct BatchSegment {
+  Slot* slot = nullptr;
+  bool keep = true;
+  std::int64_t first_row = 0, rows = 0, position = 0;  // position of its first row
+  std::shared_ptr<Buffer> state_in, state_out;          // null: zeros; null: not kept
+  std::int64_t own_block = 0;    // first KV block that is written by this segment
+  std::int64_t scratch_block = 0;  // where its blocks begin in the scratch, for !keep
+  /// KV blocks of the layer at hand, all kv heads from each pointer.
+  std::vector<std::byte*> blocks;
+};
+
+/// A checked Forward: rows are the tokens of all segments, one after the other.
+struct Batch {
+  std::vector<BatchSegment> segments;
+  std::vector<std::int32_t> ids, segment_of;  // per row
+  std::vector<std::int64_t> positions;        // per row
+  std::vector<std::int64_t> asked;            // rows with a query, increasing
+  std::vector<const RowQuery*> queries;       // of each asked row
+  std::int64_t scratch_blocks = 0;            // KV blocks of !keep segments
+  std::int64_t rows() const { return static_cast<std::int64_t>(ids.size()); }
+};
+
+/// Refuses with a sentence that names the segment and the value: nothing has changed then.
+Status CheckSegments(std::span<const Segment> segments, const Slots& slots, const ModelShape& shape,
+                     const BackendOptions& options);
+/// Lays out checked segments and makes room in their slots.
+Batch MakeBatch(std::span<const Segment> segments, Slots& slots);
+/// Points every segment's blocks at one layer; brings the block that a !keep segment continues into the scratch.
+void PointAtLayer(Batch& batch, const StateLayout& layout, std::int64_t layer, std::byte* scratch);
+/// The slots of keeping segments move on.
+void FinishBatch(Batch& batch);
+
+}  // namespace h1bench::cpu
