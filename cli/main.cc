@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/json.h"
 #include "cli/command.h"
+#include "cli/version.h"
 
 namespace h1bench::cli {
 namespace {
@@ -12,9 +14,15 @@ std::vector<const Command*>& Registry() {
 }
 
 int Main(int argc, char** argv) {
+  SetBuildInfo(CompiledBuildInfo());
   CLI::App app("h1bench: which Falcon-H1 is best for my accuracy, memory, speed and energy budget?");
   app.require_subcommand(0, 1);
   app.set_help_all_flag("--help-all", "Help of every subcommand");
+  bool version = false;
+  bool json = false;
+  app.add_flag("--version", version, "Version, revision, digest of the sources, backends, libraries");
+  app.add_flag("--json", json, "With --version: one JSON object");
+  app.footer("Example:\n  h1bench --version --json");
   Command::Run chosen;
   for (const Command* command : Command::All()) {
     CLI::App* sub = app.add_subcommand(command->name(), command->description());
@@ -26,6 +34,10 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? 0 : 2;
+  }
+  if (version) {
+    std::fputs((json ? WriteJson(VersionJson(), 2) + "\n" : VersionText()).c_str(), stdout);
+    return 0;
   }
   if (!chosen) {
     std::fputs(app.help().c_str(), stdout);
