@@ -1,0 +1,25 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "base/json.h"
+#include "tasks/task.h"
+
+namespace h1bench::cli {
+
+/// A task and its options on a command line (prompts, grade).
+struct TaskArguments {
+  std::string task, data, model;
+  tasks::TaskOptions options;
+};
+
+/// TASK, --data, --shots, --subjects, --limit, --seed, --fewshot-world-size, --lengths, --depths, --samples, --model.
+void AddTaskArguments(CLI::App& app, TaskArguments& arguments);
+Result<std::unique_ptr<tasks::Task>> LoadFromArguments(const TaskArguments& arguments);
+
+/// ~/.local/share/h1bench/data, or $XDG_DATA_HOME/h1bench/data.
+std::filesystem::path DefaultDataFolder();
+
+}  // namespace h1bench::cli

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "tasks/task.h"
+
+namespace h1bench::tasks {
+
+using LoadFunction = Result<std::unique_ptr<Task>> (*)(const TaskOptions&);
+
+/// A task under its name. Each task's file defines one; the list in registry.cc makes it known.
+struct Registration {
+  const char* name;
+  const char* summary;
+  LoadFunction load;
+  constexpr Registration(const char* n, const char* s, LoadFunction l) : name(n), summary(s), load(l) {}
+};
+
+/// Loads a task type whose Load(options) reads its data.
+template <typename T>
+Result<std::unique_ptr<Task>> MakeTask(const TaskOptions& options) {
+  auto task = std::make_unique<T>();
+  H1_RETURN_IF_ERROR(task->Load(options));
+  return std::unique_ptr<Task>(std::move(task));
+}
+
+extern const Registration kGsm8k, kGsm8kCot, kHumanEval, kHumanEvalInstruct, kMmlu, kNiah;
+
+}  // namespace h1bench::tasks

@@ -1,0 +1,77 @@
+#include "tasks/scoring/answers.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "tasks/scoring/regex.h"
+
+namespace h1bench::tasks {
+namespace {
+
+/// Code points for which Python's str.isspace() is true.
+bool IsPythonSpace(std::uint32_t c) {
+  return (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+/// First (or last) match, first non-empty group; the invalid mark when there is none or the work limit was hit.
+std::string Extract(const Regex& regex, std::string_view response, bool last) {
+  const auto matches = regex.FindAll(response, last ? static_cast<std::size_t>(-1) : 1);
+  if (!matches.ok() || matches->empty()) return std::string(kInvalid);
+  const Regex::Match& match = last ? matches->back() : matches->front();
+  for (const auto& group : match.groups) {
+    if (group && !group->empty()) return Strip(*group);
+  }
+  return std::string(kInvalid);
+}
+
+std::string Normalise(std::string_view text) {
+  static const Regex kComma = Regex::Constant(","), kDollar = Regex::Constant("\\$"),
+                     kBefore = Regex::Constant("(?s).*#### "), kDot = Regex::Constant("\\.$");
+  std::string out(text);
+  for (const Regex* regex : {&kComma, &kDollar, &kBefore, &kDot}) {
+    auto replaced = regex->ReplaceAll(out, "");
+    if (replaced.ok()) out = std::move(*replaced);
+  }
+  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return out;
+}
+
+}  // namespace
+
+std::string Strip(std::string_view text) {
+  std::size_t begin = 0;
+  while (begin < text.size()) {
+    std::size_t next = begin;
+    if (!IsPythonSpace(NextCodePoint(text, next))) break;
+    begin = next;
+  }
+  std::size_t end = text.size();
+  while (end > begin) {
+    std::size_t start = end - 1;
+    while (start > begin && (static_cast<unsigned char>(text[start]) & 0xc0U) == 0x80U) --start;
+    std::size_t next = start;
+    if (!IsPythonSpace(NextCodePoint(text, next))) break;
+    end = start;
+  }
+  return std::string(text.substr(begin, end - begin));
+}
+
+std::string Gsm8kStrict(std::string_view response) {
+  static const Regex kRegex = Regex::Constant("#### (\\-?[0-9\\.\\,]+)");
+  return Extract(kRegex, response, false);
+}
+
+std::string Gsm8kCotStrict(std::string_view response) {
+  static const Regex kRegex = Regex::Constant("The answer is (\\-?[0-9\\.\\,]+).");
+  return Extract(kRegex, response, false);
+}
+
+std::string FlexibleExtract(std::string_view response) {
+  static const Regex kRegex = Regex::Constant("(-?[$0-9.,]{2,})|(-?[0-9]+)");
+  return Extract(kRegex, response, true);
+}
+
+bool Gsm8kExactMatch(std::string_view prediction, std::string_view gold) { return Normalise(prediction) == Normalise(gold); }
+
+}  // namespace h1bench::tasks

@@ -1,0 +1,103 @@
+#include "tasks/scoring/regex.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace h1bench::tasks {
+namespace {
+
+// Work limits of one match attempt: far above what any of our patterns needs on a long response, milliseconds at most.
+constexpr std::uint32_t kMatchLimit = 1'000'000;
+constexpr std::uint32_t kDepthLimit = 10'000;
+constexpr std::uint32_t kHeapKibibytes = 20'000;
+
+struct Context {
+  pcre2_match_context* value = pcre2_match_context_create(nullptr);
+  Context() {
+    pcre2_set_match_limit(value, kMatchLimit);
+    pcre2_set_depth_limit(value, kDepthLimit);
+    pcre2_set_heap_limit(value, kHeapKibibytes);
+  }
+  ~Context() { pcre2_match_context_free(value); }
+};
+
+}  // namespace
+
+struct Regex::Code {
+  pcre2_code* value = nullptr;
+  ~Code() { pcre2_code_free(value); }
+};
+
+Result<Regex> Regex::Compile(const std::string& pattern) {
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  auto code = std::make_shared<Code>();
+  code->value = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF | PCRE2_MATCH_INVALID_UTF,
+                              &error, &offset, nullptr);
+  if (code->value == nullptr) {
+    PCRE2_UCHAR message[256];
+    pcre2_get_error_message(error, message, sizeof(message));
+    return InvalidArgument("regex \"{}\": at character {}: {}", pattern, offset, reinterpret_cast<const char*>(message));
+  }
+  Regex regex;
+  regex.code_ = std::move(code);
+  return regex;
+}
+
+Regex Regex::Constant(const std::string& pattern) {
+  auto regex = Compile(pattern);
+  if (!regex.ok()) {
+    std::fprintf(stderr, "%s\n", regex.status().message().c_str());
+    std::abort();
+  }
+  return std::move(regex).value();
+}
+
+Result<std::vector<Regex::Match>> Regex::FindAll(std::string_view text, std::size_t at_most) const {
+  const Context context;
+  const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data(
+      pcre2_match_data_create_from_pattern(code_->value, nullptr), pcre2_match_data_free);
+  std::vector<Match> matches;
+  std::size_t start = 0;
+  std::uint32_t options = 0;
+  while (start <= text.size() && matches.size() < at_most) {
+    const int count = pcre2_match(code_->value, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), start, options, data.get(), context.value);
+    if (count == PCRE2_ERROR_NOMATCH) {
+      if (options == 0) break;
+      // After an empty match: no other match there, go on one code point later.
+      ++start;
+      while (start < text.size() && (static_cast<unsigned char>(text[start]) & 0xc0U) == 0x80U) ++start;
+      options = 0;
+      continue;
+    }
+    if (count < 0) return ResourceExhausted("regex: work limit hit (PCRE2 {})", count);
+    const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(data.get());
+    Match match{bounds[0], bounds[1], {}};
+    const std::uint32_t groups = pcre2_get_ovector_count(data.get());
+    for (std::uint32_t group = 1; group < groups; ++group) {
+      const PCRE2_SIZE low = bounds[2 * group], high = bounds[2 * group + 1];
+      const bool took_part = static_cast<int>(group) < count && low != PCRE2_UNSET;
+      match.groups.push_back(took_part ? std::optional(std::string(text.substr(low, high - low))) : std::nullopt);
+    }
+    options = match.end == match.begin ? PCRE2_NOTEMPTY_ATSTART | PCRE2_ANCHORED : 0;
+    start = match.end;
+    matches.push_back(std::move(match));
+  }
+  return matches;
+}
+
+Result<std::string> Regex::ReplaceAll(std::string_view text, std::string_view replacement) const {
+  H1_ASSIGN_OR_RETURN(const std::vector<Match> matches, FindAll(text));
+  std::string out;
+  std::size_t last = 0;
+  for (const Match& match : matches) {
+    out.append(text, last, match.begin - last).append(replacement);
+    last = match.end;
+  }
+  return out.append(text, last, text.size() - last);
+}
+
+}  // namespace h1bench::tasks
