@@ -29,7 +29,8 @@ Result<std::vector<std::int32_t>> ReadIds(const std::string& path) {
   std::vector<std::int32_t> ids;
   for (const Json& id : array->as_array()) {
     if (!id.is_integer() || id.as_int() < 0 || id.as_int() > INT32_MAX) {
-      return InvalidArgument("{}: id {} is {}, expected a whole number from 0", path, ids.size(), WriteJson(id));
+      return InvalidArgument("{}: id {} is {}, expected a whole number from 0", path, ids.size(),
+                             WriteJson(id));
     }
     ids.push_back(static_cast<std::int32_t>(id.as_int()));
   }
@@ -37,7 +38,8 @@ Result<std::vector<std::int32_t>> ReadIds(const std::string& path) {
 }
 
 /// Forwards `ids` piece by piece and appends every position's logits.
-Status WriteRows(Backend& backend, const std::vector<std::int32_t>& ids, SafetensorsWriter& writer) {
+Status WriteRows(Backend& backend, const std::vector<std::int32_t>& ids,
+                 SafetensorsWriter& writer) {
   const auto piece = static_cast<std::size_t>(backend.options().max_batch_rows);
   const auto vocab = static_cast<std::size_t>(backend.shape().vocab);
   H1_ASSIGN_OR_RETURN(const SlotId slot, backend.Allocate(static_cast<std::int64_t>(ids.size())));
@@ -66,7 +68,8 @@ Status Logits(const Options& options) {
                       CreateCpuBackend(model.config().shape, model.weights(), backend_options));
   const TensorSpec spec{
       "logits", DType::kF32, {static_cast<std::int64_t>(ids.size()), model.config().shape.vocab}};
-  H1_ASSIGN_OR_RETURN(SafetensorsWriter writer, SafetensorsWriter::Create(options.output, std::span(&spec, 1)));
+  H1_ASSIGN_OR_RETURN(SafetensorsWriter writer,
+                      SafetensorsWriter::Create(options.output, std::span(&spec, 1)));
   const Status status = WriteRows(*backend, ids, writer);
   return status.ok() ? status : status.WithContext(options.ids);
 }
@@ -74,17 +77,22 @@ Status Logits(const Options& options) {
 Command::Run SetUp(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("MODEL", options->model, "A model folder")->required();
-  app.add_option("--ids", options->ids, "JSON file: an array of token ids, or an object with \"ids\"")->required();
-  app.add_option("--precision", options->precision, "fp32 (the reference) or bf16")->capture_default_str();
+  app.add_option("--ids", options->ids,
+                 "JSON file: an array of token ids, or an object with \"ids\"")
+      ->required();
+  app.add_option("--precision", options->precision, "fp32 (the reference) or bf16")
+      ->capture_default_str();
   app.add_option("--output", options->output, "The .safetensors file to write")->required();
   app.add_option("--threads", options->threads, "Threads; 0: all cores")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   app.footer(
-      "Writes one tensor, logits (positions, vocabulary) fp32: row i follows ids[0..i]. For comparing the engine with\n"
+      "Writes one tensor, logits (positions, vocabulary) fp32: row i follows ids[0..i]. For "
+      "comparing the engine with\n"
       "a reference.\n"
       "Example:\n"
-      "  h1bench logits Falcon-H1-0.5B-Base --ids ids.json --precision fp32 --output logits.safetensors");
+      "  h1bench logits Falcon-H1-0.5B-Base --ids ids.json --precision fp32 --output "
+      "logits.safetensors");
   return [options] { return Logits(*options); };
 }
 

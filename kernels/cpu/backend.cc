@@ -43,8 +43,8 @@ class CpuBackend final : public Backend {
 
   Result<SlotId> Allocate(std::int64_t max_tokens) override {
     if (max_tokens < 1 || (shape_.max_positions > 0 && max_tokens > shape_.max_positions)) {
-      return InvalidArgument("a slot of {} tokens: expected 1 to {} (max_position_embeddings)", max_tokens,
-                             shape_.max_positions);
+      return InvalidArgument("a slot of {} tokens: expected 1 to {} (max_position_embeddings)",
+                             max_tokens, shape_.max_positions);
     }
     Slot slot;
     slot.max_tokens = max_tokens;
@@ -56,9 +56,11 @@ class CpuBackend final : public Backend {
   Result<SlotId> Fork(SlotId from, std::int64_t max_tokens) override {
     const Slot* slot = slots_.Find(from);
     if (slot == nullptr) return InvalidArgument("fork: there is no slot {}", from);
-    if (max_tokens < slot->length || (shape_.max_positions > 0 && max_tokens > shape_.max_positions)) {
-      return InvalidArgument("fork of slot {} to {} tokens: expected {} (its length) to {} (max_position_embeddings)",
-                             from, max_tokens, slot->length, shape_.max_positions);
+    if (max_tokens < slot->length ||
+        (shape_.max_positions > 0 && max_tokens > shape_.max_positions)) {
+      return InvalidArgument(
+          "fork of slot {} to {} tokens: expected {} (its length) to {} (max_position_embeddings)",
+          from, max_tokens, slot->length, shape_.max_positions);
     }
     Slot copy = *slot;
     copy.max_tokens = max_tokens;
@@ -114,7 +116,8 @@ class CpuBackend final : public Backend {
     return AnswerRows(context);
   }
 
-  /// More than the plan's share is needed only by calls with very many segments that ask for no rows.
+  /// More than the plan's share is needed only by calls with very many segments that ask for no
+  /// rows.
   void ReserveKvScratch(std::int64_t blocks) {
     const std::int64_t bytes = blocks * slots_.layout().kv_layer_bytes;
     if (bytes <= work_.kv_scratch.size()) return;
@@ -155,13 +158,15 @@ const char* OneDnnIsa() {
 }  // namespace
 }  // namespace cpu
 
-Result<std::unique_ptr<Backend>> CreateCpuBackend(const ModelShape& shape, const ModelWeights& weights,
+Result<std::unique_ptr<Backend>> CreateCpuBackend(const ModelShape& shape,
+                                                  const ModelWeights& weights,
                                                   const BackendOptions& options) {
   H1_RETURN_IF_ERROR(cpu::CheckWeights(shape, weights));
   if (options.max_batch_tokens < 1 || options.max_batch_rows < 1 || options.threads < 0) {
-    return InvalidArgument("backend options: max_batch_tokens {}, max_batch_rows {} must be positive, threads {} not "
-                           "negative",
-                           options.max_batch_tokens, options.max_batch_rows, options.threads);
+    return InvalidArgument(
+        "backend options: max_batch_tokens {}, max_batch_rows {} must be positive, threads {} not "
+        "negative",
+        options.max_batch_tokens, options.max_batch_rows, options.threads);
   }
   std::unique_ptr<cpu::CpuBackend> backend;
   H1_RETURN_IF_ERROR(cpu::Guarded("loading the model", [&] {
@@ -173,8 +178,9 @@ Result<std::unique_ptr<Backend>> CreateCpuBackend(const ModelShape& shape, const
 
 std::string CpuIdentity() {
   const dnnl_version_t* version = dnnl_version();
-  return fmt::format("cpu {}; oneDNN {}.{}.{} {}; bf16 products {}", cpu::Kernels().name, version->major,
-                     version->minor, version->patch, cpu::OneDnnIsa(), cpu::HasBf16Products() ? "native" : "as fp32");
+  return fmt::format("cpu {}; oneDNN {}.{}.{} {}; bf16 products {}", cpu::Kernels().name,
+                     version->major, version->minor, version->patch, cpu::OneDnnIsa(),
+                     cpu::HasBf16Products() ? "native" : "as fp32");
 }
 
 }  // namespace h1bench

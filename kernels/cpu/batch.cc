@@ -8,10 +8,12 @@
 namespace h1bench::cpu {
 namespace {
 
-Status CheckIds(std::span<const std::int32_t> ids, std::int64_t vocab, std::size_t segment, const char* what) {
+Status CheckIds(std::span<const std::int32_t> ids, std::int64_t vocab, std::size_t segment,
+                const char* what) {
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0 || ids[i] >= vocab) {
-      return InvalidArgument("segment {}: {} {} is {}, expected 0 to {}", segment, what, i, ids[i], vocab - 1);
+      return InvalidArgument("segment {}: {} {} is {}, expected 0 to {}", segment, what, i, ids[i],
+                             vocab - 1);
     }
   }
   return Status::Ok();
@@ -21,8 +23,9 @@ Status CheckRows(const Segment& segment, std::int64_t vocab, std::size_t index) 
   std::int64_t before = -1;
   for (const RowQuery& row : segment.rows) {
     if (row.offset <= before || row.offset >= static_cast<std::int64_t>(segment.ids.size())) {
-      return InvalidArgument("segment {}: row offset {} after {}, expected increasing offsets below {}", index,
-                             row.offset, before, segment.ids.size());
+      return InvalidArgument(
+          "segment {}: row offset {} after {}, expected increasing offsets below {}", index,
+          row.offset, before, segment.ids.size());
     }
     before = row.offset;
     H1_RETURN_IF_ERROR(CheckIds(row.targets, vocab, index, "target"));
@@ -30,14 +33,17 @@ Status CheckRows(const Segment& segment, std::int64_t vocab, std::size_t index) 
   return Status::Ok();
 }
 
-Status CheckSegment(const Segment& segment, const Slots& slots, const ModelShape& shape, std::size_t index) {
+Status CheckSegment(const Segment& segment, const Slots& slots, const ModelShape& shape,
+                    std::size_t index) {
   const Slot* slot = slots.Find(segment.slot);
-  if (slot == nullptr) return InvalidArgument("segment {}: there is no slot {}", index, segment.slot);
-  if (segment.ids.empty()) return InvalidArgument("segment {}: no ids; a segment has at least one", index);
+  if (slot == nullptr)
+    return InvalidArgument("segment {}: there is no slot {}", index, segment.slot);
+  if (segment.ids.empty())
+    return InvalidArgument("segment {}: no ids; a segment has at least one", index);
   const std::int64_t end = slot->length + static_cast<std::int64_t>(segment.ids.size());
   if (end > slot->max_tokens) {
-    return InvalidArgument("segment {}: slot {} has {} tokens and room for {}, {} more were given", index, segment.slot,
-                           slot->length, slot->max_tokens, segment.ids.size());
+    return InvalidArgument("segment {}: slot {} has {} tokens and room for {}, {} more were given",
+                           index, segment.slot, slot->length, slot->max_tokens, segment.ids.size());
   }
   H1_RETURN_IF_ERROR(CheckIds(segment.ids, shape.vocab, index, "id"));
   return CheckRows(segment, shape.vocab, index);
@@ -70,15 +76,18 @@ Status CheckSegments(std::span<const Segment> segments, const Slots& slots, cons
     rows += static_cast<std::int64_t>(segment.rows.size());
     const bool again = !seen.insert(segment.slot).second;
     if ((again && segment.keep) || kept.contains(segment.slot)) {
-      return InvalidArgument("segment {}: slot {} appears twice and one of the segments keeps", i, segment.slot);
+      return InvalidArgument("segment {}: slot {} appears twice and one of the segments keeps", i,
+                             segment.slot);
     }
     if (segment.keep) kept.insert(segment.slot);
   }
   if (tokens > options.max_batch_tokens) {
-    return InvalidArgument("{} tokens in one Forward; max_batch_tokens is {}", tokens, options.max_batch_tokens);
+    return InvalidArgument("{} tokens in one Forward; max_batch_tokens is {}", tokens,
+                           options.max_batch_tokens);
   }
   if (rows > options.max_batch_rows) {
-    return InvalidArgument("{} rows asked for in one Forward; max_batch_rows is {}", rows, options.max_batch_rows);
+    return InvalidArgument("{} rows asked for in one Forward; max_batch_rows is {}", rows,
+                           options.max_batch_rows);
   }
   return Status::Ok();
 }
@@ -116,7 +125,8 @@ void PointAtLayer(Batch& batch, const StateLayout& layout, std::int64_t layer, s
       const bool own = !segment.keep && b >= segment.own_block;
       segment.blocks[static_cast<std::size_t>(b)] =
           own ? scratch + (segment.scratch_block + b - segment.own_block) * layout.kv_layer_bytes
-              : segment.slot->pages[static_cast<std::size_t>(b)]->data() + layer * layout.kv_layer_bytes;
+              : segment.slot->pages[static_cast<std::size_t>(b)]->data() +
+                    layer * layout.kv_layer_bytes;
     }
     if (segment.keep || segment.position % kKvBlock == 0) continue;
     const auto at = static_cast<std::size_t>(segment.own_block);

@@ -15,8 +15,8 @@ struct BatchSegment {
   Slot* slot = nullptr;
   bool keep = true;
   std::int64_t first_row = 0, rows = 0, position = 0;  // position of its first row
-  std::shared_ptr<Buffer> state_in, state_out;          // null: zeros; null: not kept
-  std::int64_t own_block = 0;    // first KV block that is written by this segment
+  std::shared_ptr<Buffer> state_in, state_out;         // null: zeros; null: not kept
+  std::int64_t own_block = 0;      // first KV block that is written by this segment
   std::int64_t scratch_block = 0;  // where its blocks begin in the scratch, for !keep
   /// KV blocks of the layer at hand, all kv heads from each pointer.
   std::vector<std::byte*> blocks;
@@ -38,7 +38,8 @@ Status CheckSegments(std::span<const Segment> segments, const Slots& slots, cons
                      const BackendOptions& options);
 /// Lays out checked segments and makes room in their slots.
 Batch MakeBatch(std::span<const Segment> segments, Slots& slots);
-/// Points every segment's blocks at one layer; brings the block that a !keep segment continues into the scratch.
+/// Points every segment's blocks at one layer; brings the block that a !keep segment continues into
+/// the scratch.
 void PointAtLayer(Batch& batch, const StateLayout& layout, std::int64_t layer, std::byte* scratch);
 /// The slots of keeping segments move on.
 void FinishBatch(Batch& batch);

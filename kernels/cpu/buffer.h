@@ -10,8 +10,8 @@
 
 namespace h1bench::cpu {
 
-/// Uninitialised memory on a cache line (big ones on 2 MiB, in huge pages where the system gives them). Throws
-/// std::bad_alloc, which the backend turns into a Status.
+/// Uninitialised memory on a cache line (big ones on 2 MiB, in huge pages where the system gives
+/// them). Throws std::bad_alloc, which the backend turns into a Status.
 class Buffer {
  public:
   Buffer() = default;

@@ -5,14 +5,16 @@
 namespace h1bench::cpu {
 namespace {
 
-Status Check(const char* name, const TensorView& view, std::vector<std::int64_t> expected, bool optional = false) {
+Status Check(const char* name, const TensorView& view, std::vector<std::int64_t> expected,
+             bool optional = false) {
   if (view.empty() && optional) return Status::Ok();
   std::int64_t elements = 1;
   for (const std::int64_t dimension : expected) elements *= dimension;
   if (view.shape != expected ||
       view.bytes.size() != static_cast<std::size_t>(elements) * DTypeBytes(view.dtype)) {
-    return InvalidArgument("{}: expected shape [{}], found [{}] in {} bytes of {}", name, fmt::join(expected, ", "),
-                           fmt::join(view.shape, ", "), view.bytes.size(), DTypeName(view.dtype));
+    return InvalidArgument("{}: expected shape [{}], found [{}] in {} bytes of {}", name,
+                           fmt::join(expected, ", "), fmt::join(view.shape, ", "),
+                           view.bytes.size(), DTypeName(view.dtype));
   }
   return Status::Ok();
 }
@@ -58,19 +60,22 @@ Status CheckLayer(const ModelShape& s, const LayerWeights& w) {
 }
 
 Status CheckShape(const ModelShape& s) {
-  for (const std::int64_t value : {s.vocab, s.hidden, s.intermediate, s.layers, s.heads, s.kv_heads, s.head_dim,
-                                   s.ssm_inner, s.ssm_heads, s.ssm_head_dim, s.ssm_groups, s.ssm_state, s.conv_taps}) {
-    if (value <= 0) return InvalidArgument("model shape: every size must be positive, found {}", value);
+  for (const std::int64_t value :
+       {s.vocab, s.hidden, s.intermediate, s.layers, s.heads, s.kv_heads, s.head_dim, s.ssm_inner,
+        s.ssm_heads, s.ssm_head_dim, s.ssm_groups, s.ssm_state, s.conv_taps}) {
+    if (value <= 0)
+      return InvalidArgument("model shape: every size must be positive, found {}", value);
   }
   if (s.heads % s.kv_heads != 0 || s.heads / s.kv_heads > 64) {
-    return InvalidArgument("model shape: {} heads on {} kv heads (a whole number of at most 64 each)", s.heads,
-                           s.kv_heads);
+    return InvalidArgument(
+        "model shape: {} heads on {} kv heads (a whole number of at most 64 each)", s.heads,
+        s.kv_heads);
   }
   if (s.head_dim % 2 != 0) return InvalidArgument("model shape: head_dim {} is odd", s.head_dim);
   if (s.ssm_heads % s.ssm_groups != 0 || s.ssm_inner % s.ssm_groups != 0 ||
       s.ssm_inner != s.ssm_heads * s.ssm_head_dim) {
-    return InvalidArgument("model shape: ssm_inner {} is not {} heads of {} in {} groups", s.ssm_inner, s.ssm_heads,
-                           s.ssm_head_dim, s.ssm_groups);
+    return InvalidArgument("model shape: ssm_inner {} is not {} heads of {} in {} groups",
+                           s.ssm_inner, s.ssm_heads, s.ssm_head_dim, s.ssm_groups);
   }
   return Status::Ok();
 }
@@ -80,9 +85,11 @@ Status CheckShape(const ModelShape& s) {
 Status CheckWeights(const ModelShape& shape, const ModelWeights& weights) {
   H1_RETURN_IF_ERROR(CheckShape(shape));
   if (static_cast<std::int64_t>(weights.layers.size()) != shape.layers) {
-    return InvalidArgument("expected {} layers, found weights of {}", shape.layers, weights.layers.size());
+    return InvalidArgument("expected {} layers, found weights of {}", shape.layers,
+                           weights.layers.size());
   }
-  H1_RETURN_IF_ERROR(Check("model.embed_tokens.weight", weights.embedding, {shape.vocab, shape.hidden}));
+  H1_RETURN_IF_ERROR(
+      Check("model.embed_tokens.weight", weights.embedding, {shape.vocab, shape.hidden}));
   H1_RETURN_IF_ERROR(Check("model.final_layernorm.weight", weights.final_norm, {shape.hidden}));
   H1_RETURN_IF_ERROR(Check("lm_head.weight", weights.lm_head, {shape.vocab, shape.hidden}));
   for (std::size_t i = 0; i < weights.layers.size(); ++i) {

@@ -7,7 +7,8 @@ namespace h1bench::cpu {
 namespace {
 
 float Element(const TensorView& from, std::int64_t index) {
-  const std::byte* p = from.bytes.data() + index * static_cast<std::int64_t>(DTypeBytes(from.dtype));
+  const std::byte* p =
+      from.bytes.data() + index * static_cast<std::int64_t>(DTypeBytes(from.dtype));
   if (from.dtype == DType::kF32) {
     float value;
     std::memcpy(&value, p, sizeof value);
@@ -35,7 +36,8 @@ float FromF16(std::uint16_t bits) {
   return negative ? -value : value;
 }
 
-void Convert(const TensorView& from, std::int64_t first, std::int64_t count, ActKind kind, void* out) {
+void Convert(const TensorView& from, std::int64_t first, std::int64_t count, ActKind kind,
+             void* out) {
   if (kind == ActKind::kBf16) {
     auto* to = static_cast<std::uint16_t*>(out);
     if (from.dtype == DType::kBF16) {

@@ -16,12 +16,15 @@ inline std::uint16_t ToBf16(float value) {
   if (value != value) return static_cast<std::uint16_t>((bits >> 16) | 0x40U);
   return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
 }
-inline float FromBf16(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+inline float FromBf16(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
 /// Exact, subnormals included.
 float FromF16(std::uint16_t bits);
 
 /// Elements [first, first + count) of a stored tensor as `kind`.
-void Convert(const TensorView& from, std::int64_t first, std::int64_t count, ActKind kind, void* out);
+void Convert(const TensorView& from, std::int64_t first, std::int64_t count, ActKind kind,
+             void* out);
 /// The whole tensor in fp32; empty for an absent one.
 std::vector<float> ToFloats(const TensorView& from);
 

@@ -10,10 +10,11 @@ namespace {
 
 RowResult Answer(const LayerContext& c, const RowQuery& query, float* logits) {
   RowResult result;
-  c.kernels.head(logits, c.shape.vocab, c.shape.lm_head_multiplier, &result.argmax, &result.argmax_logit,
-                 &result.log_sum_exp);
+  c.kernels.head(logits, c.shape.vocab, c.shape.lm_head_multiplier, &result.argmax,
+                 &result.argmax_logit, &result.log_sum_exp);
   for (const std::int32_t target : query.targets) result.target_logits.push_back(logits[target]);
-  if (query.full != nullptr) std::memcpy(query.full, logits, static_cast<std::size_t>(c.shape.vocab) * 4);
+  if (query.full != nullptr)
+    std::memcpy(query.full, logits, static_cast<std::size_t>(c.shape.vocab) * 4);
   return result;
 }
 
@@ -26,7 +27,8 @@ std::vector<RowResult> AnswerRows(const LayerContext& c) {
   Norm(c, c.model.final_norm, rows);
   for (std::int64_t first = 0; first < rows; first += kHeadRows) {
     const std::int64_t count = std::min(kHeadRows, rows - first);
-    c.model.head.Run(c.work.act.data() + first * d * ActBytes(c.model.kind), c.work.logits.floats(), count);
+    c.model.head.Run(c.work.act.data() + first * d * ActBytes(c.model.kind), c.work.logits.floats(),
+                     count);
     ParallelFor(count, [&](std::int64_t i) {
       const auto at = static_cast<std::size_t>(first + i);
       results[at] = Answer(c, *c.batch.queries[at], c.work.logits.floats() + i * c.shape.vocab);

@@ -6,8 +6,8 @@
 
 namespace h1bench::cpu {
 
-/// Final norm, head product and answers for the asked rows, which lie at the front of work.x. At most kHeadRows rows
-/// of logits exist at a time.
+/// Final norm, head product and answers for the asked rows, which lie at the front of work.x. At
+/// most kHeadRows rows of logits exist at a time.
 std::vector<RowResult> AnswerRows(const LayerContext& context);
 
 }  // namespace h1bench::cpu

@@ -10,7 +10,9 @@
 namespace h1bench::cpu {
 namespace {
 
-const float* OrNull(const std::vector<float>& values) { return values.empty() ? nullptr : values.data(); }
+const float* OrNull(const std::vector<float>& values) {
+  return values.empty() ? nullptr : values.data();
+}
 
 }  // namespace
 
@@ -18,8 +20,8 @@ void FillAngles(const LayerContext& c) {
   const std::int64_t half = c.shape.head_dim / 2;
   std::vector<double> frequency(static_cast<std::size_t>(half));
   for (std::int64_t i = 0; i < half; ++i) {
-    frequency[static_cast<std::size_t>(i)] =
-        std::pow(c.shape.rope_base, -2.0 * static_cast<double>(i) / static_cast<double>(c.shape.head_dim));
+    frequency[static_cast<std::size_t>(i)] = std::pow(
+        c.shape.rope_base, -2.0 * static_cast<double>(i) / static_cast<double>(c.shape.head_dim));
   }
   ParallelFor(c.batch.rows(), [&](std::int64_t row) {
     const auto position = static_cast<double>(c.batch.positions[static_cast<std::size_t>(row)]);
@@ -37,9 +39,10 @@ void Embed(const LayerContext& c) {
     const std::int64_t at = c.batch.ids[static_cast<std::size_t>(row)] * d;
     float* x = c.work.x.floats() + row * d;
     for (std::int64_t i = 0; i < d; ++i) {
-      const float value = c.model.embedding_bf16
-                              ? FromBf16(reinterpret_cast<const std::uint16_t*>(c.model.embedding.data())[at + i])
-                              : c.model.embedding.floats()[at + i];
+      const float value =
+          c.model.embedding_bf16
+              ? FromBf16(reinterpret_cast<const std::uint16_t*>(c.model.embedding.data())[at + i])
+              : c.model.embedding.floats()[at + i];
       x[i] = value * c.shape.embedding_multiplier;
     }
   });
@@ -48,8 +51,8 @@ void Embed(const LayerContext& c) {
 void Norm(const LayerContext& c, const std::vector<float>& weight, std::int64_t rows) {
   const std::int64_t d = c.shape.hidden;
   ParallelFor(rows, [&](std::int64_t row) {
-    c.kernels.rms_norm(c.work.x.floats() + row * d, weight.data(), d, c.shape.norm_eps, c.model.kind,
-                       c.work.act.data() + row * d * ActBytes(c.model.kind));
+    c.kernels.rms_norm(c.work.x.floats() + row * d, weight.data(), d, c.shape.norm_eps,
+                       c.model.kind, c.work.act.data() + row * d * ActBytes(c.model.kind));
   });
 }
 
@@ -67,7 +70,8 @@ void AddMixed(const LayerContext& c, const PackedLayer& layer, std::int64_t rows
   const std::int64_t d = c.shape.hidden;
   layer.out.Run(c.work.act.data(), c.work.out.floats(), rows);
   ParallelFor(rows, [&](std::int64_t row) {
-    c.kernels.add_scaled(c.work.x.floats() + row * d, c.work.out.floats() + row * d, 1.0F, OrNull(layer.out_bias), d);
+    c.kernels.add_scaled(c.work.x.floats() + row * d, c.work.out.floats() + row * d, 1.0F,
+                         OrNull(layer.out_bias), d);
   });
 }
 
@@ -77,23 +81,26 @@ void AddMlp(const LayerContext& c, const PackedLayer& layer, std::int64_t rows) 
   layer.gate_up.Run(c.work.act.data(), c.work.wide.floats(), rows);
   ParallelFor(rows, [&](std::int64_t row) {
     const float* gate = c.work.wide.floats() + row * 2 * width;
-    c.kernels.swiglu(gate, gate + width, OrNull(layer.gate_bias), OrNull(layer.up_bias), c.shape.mlp_multipliers[0],
-                     width, c.model.kind, c.work.act.data() + row * width * ActBytes(c.model.kind));
+    c.kernels.swiglu(gate, gate + width, OrNull(layer.gate_bias), OrNull(layer.up_bias),
+                     c.shape.mlp_multipliers[0], width, c.model.kind,
+                     c.work.act.data() + row * width * ActBytes(c.model.kind));
   });
   layer.down.Run(c.work.act.data(), c.work.out.floats(), rows);
   ParallelFor(rows, [&](std::int64_t row) {
-    c.kernels.add_scaled(c.work.x.floats() + row * d, c.work.out.floats() + row * d, c.shape.mlp_multipliers[1],
-                         OrNull(layer.down_bias), d);
+    c.kernels.add_scaled(c.work.x.floats() + row * d, c.work.out.floats() + row * d,
+                         c.shape.mlp_multipliers[1], OrNull(layer.down_bias), d);
   });
 }
 
 void KeepAskedRows(const LayerContext& c) {
   const std::int64_t x_bytes = c.shape.hidden * 4;
-  const std::int64_t act_bytes = (c.shape.ssm_inner + c.shape.query_rows()) * ActBytes(c.model.kind);
+  const std::int64_t act_bytes =
+      (c.shape.ssm_inner + c.shape.query_rows()) * ActBytes(c.model.kind);
   for (std::size_t i = 0; i < c.batch.asked.size(); ++i) {
     const std::int64_t from = c.batch.asked[i], to = static_cast<std::int64_t>(i);
     if (from == to) continue;
-    std::memmove(c.work.x.data() + to * x_bytes, c.work.x.data() + from * x_bytes, static_cast<std::size_t>(x_bytes));
+    std::memmove(c.work.x.data() + to * x_bytes, c.work.x.data() + from * x_bytes,
+                 static_cast<std::size_t>(x_bytes));
     std::memmove(c.work.act.data() + to * act_bytes, c.work.act.data() + from * act_bytes,
                  static_cast<std::size_t>(act_bytes));
   }

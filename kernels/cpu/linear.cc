@@ -25,7 +25,8 @@ memory::data_type TypeOf(ActKind kind) {
 /// One scratch memory for all products: they run one after the other.
 void* Scratch(std::size_t bytes) {
   static Buffer buffer;
-  if (static_cast<std::size_t>(buffer.size()) < bytes) buffer = Buffer(static_cast<std::int64_t>(bytes));
+  if (static_cast<std::size_t>(buffer.size()) < bytes)
+    buffer = Buffer(static_cast<std::int64_t>(bytes));
   return buffer.data();
 }
 
@@ -46,18 +47,22 @@ std::int64_t RoundRows(std::int64_t rows) {
 
 bool HasBf16Products() {
 #if defined(__x86_64__)
-  // oneDNN would emulate bf16 on older AVX-512 machines, slower than fp32: ask for the real instruction.
-  return __builtin_cpu_supports("avx512bf16") != 0 && dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core_bf16;
+  // oneDNN would emulate bf16 on older AVX-512 machines, slower than fp32: ask for the real
+  // instruction.
+  return __builtin_cpu_supports("avx512bf16") != 0 &&
+         dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core_bf16;
 #else
   return false;
 #endif
 }
 
-Products::Products(std::int64_t n, std::int64_t k, ActKind kind) : n_(n), k_(k), type_(TypeOf(kind)) {
+Products::Products(std::int64_t n, std::int64_t k, ActKind kind)
+    : n_(n), k_(k), type_(TypeOf(kind)) {
   packed_ = Describe(512, memory::desc({k, n}, type_, memory::format_tag::any)).weights_desc();
 }
 
-dnnl::matmul::primitive_desc Products::Describe(std::int64_t rows, const memory::desc& weight) const {
+dnnl::matmul::primitive_desc Products::Describe(std::int64_t rows,
+                                                const memory::desc& weight) const {
   const memory::desc in({rows, k_}, type_, memory::format_tag::ab);
   const memory::desc out({rows, n_}, memory::data_type::f32, memory::format_tag::ab);
   dnnl::primitive_attr attributes;
@@ -70,8 +75,8 @@ Products::Product& Products::ForRows(std::int64_t rows) {
   if (found == by_rows_.end()) {
     const auto described = Describe(rows, packed_);
     found = by_rows_
-                .emplace(rows, Product{dnnl::matmul(described), described.src_desc(), described.dst_desc(),
-                                       described.scratchpad_desc()})
+                .emplace(rows, Product{dnnl::matmul(described), described.src_desc(),
+                                       described.dst_desc(), described.scratchpad_desc()})
                 .first;
   }
   return found->second;
@@ -97,7 +102,8 @@ Products* ProductCache::Get(std::int64_t n, std::int64_t k, ActKind kind) {
   return products.get();
 }
 
-Linear::Linear(ProductCache& cache, std::int64_t n, std::int64_t k, std::span<const MatrixPart> parts, ActKind kind)
+Linear::Linear(ProductCache& cache, std::int64_t n, std::int64_t k,
+               std::span<const MatrixPart> parts, ActKind kind)
     : products_(cache.Get(n, k, kind)) {
   Buffer plain(n * k * ActBytes(kind));
   for (const MatrixPart& part : parts) CopyPart(part, k, kind, plain.data());
@@ -109,7 +115,9 @@ Linear::Linear(ProductCache& cache, std::int64_t n, std::int64_t k, std::span<co
 }
 
 std::int64_t PackedBytes(std::int64_t n, std::int64_t k, ActKind kind) {
-  const auto up = [](std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; };
+  const auto up = [](std::int64_t value, std::int64_t step) {
+    return (value + step - 1) / step * step;
+  };
   return up(n, 64) * up(k, kind == ActKind::kBf16 ? 32 : 16) * ActBytes(kind);
 }
 

@@ -11,12 +11,13 @@
 #include "kernels/cpu/vector/table.h"
 #include "kernels/model.h"
 
-/// Matrix products by oneDNN. Every weight is laid out once; the product for any number of rows uses that layout and adds
-/// along k in one chain, so a row's bits do not depend on the other rows (tests/kernels/linear_test.cc holds oneDNN to it).
+/// Matrix products by oneDNN. Every weight is laid out once; the product for any number of rows
+/// uses that layout and adds along k in one chain, so a row's bits do not depend on the other rows
+/// (tests/kernels/linear_test.cc holds oneDNN to it).
 namespace h1bench::cpu {
 
-/// Rows that a product of `rows` computes: few distinct counts, so few compiled kernels. The rows added are computed and
-/// ignored; buffers must have room for them.
+/// Rows that a product of `rows` computes: few distinct counts, so few compiled kernels. The rows
+/// added are computed and ignored; buffers must have room for them.
 std::int64_t RoundRows(std::int64_t rows);
 
 /// Whether oneDNN multiplies bf16 on this machine.
@@ -67,8 +68,11 @@ struct MatrixPart {
 class Linear {
  public:
   Linear() = default;
-  Linear(ProductCache& cache, std::int64_t n, std::int64_t k, std::span<const MatrixPart> parts, ActKind kind);
-  void Run(const void* in, float* out, std::int64_t rows) const { products_->Run(weight_, in, out, rows); }
+  Linear(ProductCache& cache, std::int64_t n, std::int64_t k, std::span<const MatrixPart> parts,
+         ActKind kind);
+  void Run(const void* in, float* out, std::int64_t rows) const {
+    products_->Run(weight_, in, out, rows);
+  }
   std::int64_t bytes() const { return weight_.size(); }
 
  private:

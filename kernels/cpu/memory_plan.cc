@@ -14,11 +14,11 @@ std::int64_t LayerBytes(const ModelShape& s, ActKind kind) {
                                 PackedBytes(2 * s.intermediate, s.hidden, kind) +
                                 PackedBytes(s.hidden, s.intermediate, kind);
   const bool in_bias = s.ssm_in_bias || s.attention_bias;
-  const std::int64_t floats = 2 * s.hidden + at.total * (in_bias ? 2 : 1) + s.conv_channels() * s.conv_taps +
-                              (s.conv_bias ? s.conv_channels() : 0) + 3 * s.ssm_heads +
-                              (s.gated_norm ? s.ssm_inner : 0) +
-                              (s.ssm_out_bias || s.attention_bias ? s.hidden : 0) +
-                              (s.mlp_bias ? 2 * s.intermediate + s.hidden : 0);
+  const std::int64_t floats =
+      2 * s.hidden + at.total * (in_bias ? 2 : 1) + s.conv_channels() * s.conv_taps +
+      (s.conv_bias ? s.conv_channels() : 0) + 3 * s.ssm_heads + (s.gated_norm ? s.ssm_inner : 0) +
+      (s.ssm_out_bias || s.attention_bias ? s.hidden : 0) +
+      (s.mlp_bias ? 2 * s.intermediate + s.hidden : 0);
   return matrices + floats * 4;
 }
 

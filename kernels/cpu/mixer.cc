@@ -22,7 +22,9 @@ void TimeSteps(const LayerContext& c, const PackedLayer& w, const float* raw, st
   for (std::int64_t h = 0; h < heads; ++h) {
     const auto i = static_cast<std::size_t>(h);
     const float value = Softplus(raw[h] + w.dt_bias[i]);
-    dt[h] = value < c.shape.dt_min ? c.shape.dt_min : value > c.shape.dt_max ? c.shape.dt_max : value;
+    dt[h] = value < c.shape.dt_min   ? c.shape.dt_min
+            : value > c.shape.dt_max ? c.shape.dt_max
+                                     : value;
     decay[h] = dt[h] * w.a[i];
   }
   c.kernels.exp(decay, heads, decay);
@@ -38,7 +40,8 @@ void Rotate(float* v, const float* cos, const float* sin, std::int64_t half) {
 }
 
 template <typename T, typename Round>
-void StoreKv(const float* k, const float* v, std::int64_t hd, std::int64_t lane, T* block, Round round) {
+void StoreKv(const float* k, const float* v, std::int64_t hd, std::int64_t lane, T* block,
+             Round round) {
   for (std::int64_t i = 0; i < hd; ++i) block[i * kKvBlock + lane] = round(k[i]);
   T* values = block + hd * kKvBlock + lane * PadLanes(hd);
   for (std::int64_t i = 0; i < hd; ++i) values[i] = round(v[i]);
@@ -46,13 +49,15 @@ void StoreKv(const float* k, const float* v, std::int64_t hd, std::int64_t lane,
 }
 
 void AppendKv(const LayerContext& c, const float* k, const float* v, std::int64_t row) {
-  const std::int64_t position = c.batch.positions[static_cast<std::size_t>(row)], hd = c.shape.head_dim;
+  const std::int64_t position = c.batch.positions[static_cast<std::size_t>(row)],
+                     hd = c.shape.head_dim;
   const BatchSegment& segment =
       c.batch.segments[static_cast<std::size_t>(c.batch.segment_of[static_cast<std::size_t>(row)])];
   std::byte* block = segment.blocks[static_cast<std::size_t>(position / kKvBlock)];
   for (std::int64_t h = 0; h < c.shape.kv_heads; ++h, block += c.layout.kv_block_bytes) {
     if (c.layout.kv_bf16) {
-      StoreKv(k + h * hd, v + h * hd, hd, position % kKvBlock, reinterpret_cast<std::uint16_t*>(block), ToBf16);
+      StoreKv(k + h * hd, v + h * hd, hd, position % kKvBlock,
+              reinterpret_cast<std::uint16_t*>(block), ToBf16);
     } else {
       StoreKv(k + h * hd, v + h * hd, hd, position % kKvBlock, reinterpret_cast<float*>(block),
               [](float value) { return value; });
@@ -64,15 +69,18 @@ const float* Tail(const LayerContext& c, const Buffer& state, std::int64_t layer
   return state.floats() + c.layout.layers * c.layout.ssm_floats + layer * c.layout.tail_floats;
 }
 
-/// The conv input of row `row` of a segment; negative rows lie in the tail, null before the sequence began.
-const float* ConvInput(const LayerContext& c, const BatchSegment& s, std::int64_t row, std::int64_t layer) {
+/// The conv input of row `row` of a segment; negative rows lie in the tail, null before the
+/// sequence began.
+const float* ConvInput(const LayerContext& c, const BatchSegment& s, std::int64_t row,
+                       std::int64_t layer) {
   const InColumns at(c.shape);
   if (row >= 0) return c.work.wide.floats() + (s.first_row + row) * at.total + at.x;
   if (s.state_in == nullptr) return nullptr;
   return Tail(c, *s.state_in, layer) + (row + c.shape.conv_taps - 1) * c.shape.conv_channels();
 }
 
-/// The last K - 1 conv inputs become the tail. In place it only moves rows towards the front, in that order.
+/// The last K - 1 conv inputs become the tail. In place it only moves rows towards the front, in
+/// that order.
 void StoreTail(const LayerContext& c, const BatchSegment& s, std::int64_t layer) {
   if (s.state_out == nullptr) return;
   const std::int64_t channels = c.shape.conv_channels(), rows = c.shape.conv_taps - 1;
@@ -91,7 +99,8 @@ float* ThreadScratch(const LayerContext& c) {
   return reinterpret_cast<float*>(c.work.per_thread.data() + ThreadIndex() * c.work.thread_bytes);
 }
 
-void ScanHead(const LayerContext& c, const PackedLayer& w, const BatchSegment& s, std::int64_t layer, std::int64_t h) {
+void ScanHead(const LayerContext& c, const PackedLayer& w, const BatchSegment& s,
+              std::int64_t layer, std::int64_t h) {
   const ModelShape& m = c.shape;
   const std::int64_t channels = m.conv_channels(), row = s.first_row;
   const std::int64_t group = h / (m.ssm_heads / m.ssm_groups);
@@ -117,12 +126,14 @@ void ScanHead(const LayerContext& c, const PackedLayer& w, const BatchSegment& s
   c.kernels.ssd(args);
 }
 
-void Attend(const LayerContext& c, const BatchSegment& s, std::int64_t kv_head, std::int64_t first) {
+void Attend(const LayerContext& c, const BatchSegment& s, std::int64_t kv_head,
+            std::int64_t first) {
   const ModelShape& m = c.shape;
   const InColumns at(m);
   const std::int64_t group = m.heads / m.kv_heads, row = s.first_row + first;
   std::vector<const void*> blocks(s.blocks.size());
-  for (std::size_t i = 0; i < blocks.size(); ++i) blocks[i] = s.blocks[i] + kv_head * c.layout.kv_block_bytes;
+  for (std::size_t i = 0; i < blocks.size(); ++i)
+    blocks[i] = s.blocks[i] + kv_head * c.layout.kv_block_bytes;
   AttentionArgs args{};
   args.q = c.work.wide.floats() + row * at.total + at.q + kv_head * group * m.head_dim;
   args.q_stride = at.total;
@@ -136,8 +147,9 @@ void Attend(const LayerContext& c, const BatchSegment& s, std::int64_t kv_head, 
   args.out_scale = m.attention_out_multiplier;
   args.out_stride = m.ssm_inner + m.query_rows();
   args.kind = c.model.kind;
-  args.out = reinterpret_cast<unsigned char*>(c.work.act.data()) +
-             (row * args.out_stride + m.ssm_inner + kv_head * group * m.head_dim) * ActBytes(args.kind);
+  args.out =
+      reinterpret_cast<unsigned char*>(c.work.act.data()) +
+      (row * args.out_stride + m.ssm_inner + kv_head * group * m.head_dim) * ActBytes(args.kind);
   args.scratch = ThreadScratch(c);
   c.kernels.attention(args);
 }
@@ -152,7 +164,8 @@ struct Task {
 std::vector<Task> Tasks(const LayerContext& c) {
   std::vector<Task> tasks;
   for (const BatchSegment& s : c.batch.segments) {
-    for (std::int64_t first = (s.rows - 1) / kQueryRows * kQueryRows; first >= 0; first -= kQueryRows) {
+    for (std::int64_t first = (s.rows - 1) / kQueryRows * kQueryRows; first >= 0;
+         first -= kQueryRows) {
       for (std::int64_t h = 0; h < c.shape.kv_heads; ++h) tasks.push_back({&s, h, first});
     }
   }
@@ -169,7 +182,8 @@ void ScaleAndRotate(const LayerContext& c, const PackedLayer& w) {
   const std::int64_t half = c.shape.head_dim / 2, hd = c.shape.head_dim;
   ParallelFor(c.batch.rows(), [&](std::int64_t row) {
     float* u = c.work.wide.floats() + row * at.total;
-    c.kernels.affine(u, w.in_scale.data(), w.in_bias.empty() ? nullptr : w.in_bias.data(), at.total);
+    c.kernels.affine(u, w.in_scale.data(), w.in_bias.empty() ? nullptr : w.in_bias.data(),
+                     at.total);
     const float* cos = c.work.cos.floats() + row * half;
     const float* sin = c.work.sin.floats() + row * half;
     for (std::int64_t v = at.q; v < at.v; v += hd) Rotate(u + v, cos, sin, half);
@@ -183,14 +197,15 @@ void Convolve(const LayerContext& c, const PackedLayer& w, std::int64_t layer) {
   const std::vector<float> zeros(static_cast<std::size_t>(channels), 0.0F);
   ParallelFor(c.batch.rows(), [&](std::int64_t row) {
     const BatchSegment& s =
-        c.batch.segments[static_cast<std::size_t>(c.batch.segment_of[static_cast<std::size_t>(row)])];
+        c.batch
+            .segments[static_cast<std::size_t>(c.batch.segment_of[static_cast<std::size_t>(row)])];
     std::vector<const float*> inputs(static_cast<std::size_t>(taps));
     for (std::int64_t k = 0; k < taps; ++k) {
       const float* input = ConvInput(c, s, row - s.first_row - (taps - 1) + k, layer);
       inputs[static_cast<std::size_t>(k)] = input == nullptr ? zeros.data() : input;
     }
-    c.kernels.conv(inputs.data(), w.conv.data(), w.conv_bias.empty() ? nullptr : w.conv_bias.data(), taps, channels,
-                   c.work.conv.floats() + row * channels);
+    c.kernels.conv(inputs.data(), w.conv.data(), w.conv_bias.empty() ? nullptr : w.conv_bias.data(),
+                   taps, channels, c.work.conv.floats() + row * channels);
   });
 }
 
@@ -213,9 +228,10 @@ void Gate(const LayerContext& c, const PackedLayer& w) {
   const InColumns at(m);
   const std::int64_t width = m.ssm_inner + m.query_rows();
   ParallelFor(c.batch.rows(), [&](std::int64_t row) {
-    c.kernels.gate(c.work.y.floats() + row * m.ssm_inner, c.work.wide.floats() + row * at.total + at.z,
-                   w.ssm_norm.empty() ? nullptr : w.ssm_norm.data(), m.ssm_inner, m.ssm_groups, m.norm_before_gate,
-                   m.norm_eps, m.ssm_out_multiplier, c.model.kind,
+    c.kernels.gate(c.work.y.floats() + row * m.ssm_inner,
+                   c.work.wide.floats() + row * at.total + at.z,
+                   w.ssm_norm.empty() ? nullptr : w.ssm_norm.data(), m.ssm_inner, m.ssm_groups,
+                   m.norm_before_gate, m.norm_eps, m.ssm_out_multiplier, c.model.kind,
                    c.work.act.data() + row * width * ActBytes(c.model.kind));
   });
 }

@@ -5,12 +5,13 @@
 /// The four stages between the in product and the out product.
 namespace h1bench::cpu {
 
-/// Multipliers and biases on every column, RoPE on q and k, K and V into the cache, dt and its decay.
+/// Multipliers and biases on every column, RoPE on q and k, K and V into the cache, dt and its
+/// decay.
 void ScaleAndRotate(const LayerContext& context, const PackedLayer& weights);
 /// Depthwise conv and silu over x, B, C.
 void Convolve(const LayerContext& context, const PackedLayer& weights, std::int64_t layer);
-/// The SSM of every (segment, head), attention of every (segment, kv head, 16 rows), and the new conv tails. Attention
-/// leaves its rows in work.act, the SSM in work.y.
+/// The SSM of every (segment, head), attention of every (segment, kv head, 16 rows), and the new
+/// conv tails. Attention leaves its rows in work.act, the SSM in work.y.
 void ScanAndAttend(const LayerContext& context, const PackedLayer& weights, std::int64_t layer);
 /// Gate and gated norm of the SSM rows into work.act.
 void Gate(const LayerContext& context, const PackedLayer& weights);

@@ -8,22 +8,22 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/buffer.h"
 
-/// What sequences leave behind: keys and values in pages, SSM state and conv tail in one piece. Forks share both until
-/// one of the sharers writes.
+/// What sequences leave behind: keys and values in pages, SSM state and conv tail in one piece.
+/// Forks share both until one of the sharers writes.
 namespace h1bench::cpu {
 
 /// Sizes of the state of one sequence.
 struct StateLayout {
   explicit StateLayout(const ModelShape& shape, bool kv_bf16);
 
-  // KV: a page holds kKvBlock positions of all layers. One layer's part is kv_heads blocks, each K (hd, 16), then
-  // V (16, hd padded to 16 lanes).
+  // KV: a page holds kKvBlock positions of all layers. One layer's part is kv_heads blocks, each K
+  // (hd, 16), then V (16, hd padded to 16 lanes).
   bool kv_bf16;
   std::int64_t kv_block_bytes;  // one kv head
   std::int64_t kv_layer_bytes;  // all kv heads of one layer
   std::int64_t page_bytes;      // all layers
-  // State: per layer the SSM state (Hs, ceil(P / 16), N, 16) fp32, then per layer the tail (K - 1, channels) fp32 of
-  // scaled values before the conv, oldest first.
+  // State: per layer the SSM state (Hs, ceil(P / 16), N, 16) fp32, then per layer the tail (K - 1,
+  // channels) fp32 of scaled values before the conv, oldest first.
   std::int64_t head_floats, ssm_floats, tail_floats, layers;
   std::int64_t state_bytes() const { return (ssm_floats + tail_floats) * layers * 4; }
 };
@@ -52,7 +52,8 @@ struct Slot {
 
 class Slots {
  public:
-  explicit Slots(const StateLayout& layout) : layout_(layout), pages_(layout.page_bytes), states_(layout.state_bytes()) {}
+  explicit Slots(const StateLayout& layout)
+      : layout_(layout), pages_(layout.page_bytes), states_(layout.state_bytes()) {}
 
   SlotId Add(Slot slot);
   void Remove(SlotId id) { slots_.erase(id); }

@@ -4,7 +4,8 @@
 
 #include <cstdint>
 
-/// The one pool of threads: OpenMP, which oneDNN uses too, so that the two never compete for the cores.
+/// The one pool of threads: OpenMP, which oneDNN uses too, so that the two never compete for the
+/// cores.
 namespace h1bench::cpu {
 
 /// Threads for `wanted` (0: all cores this process may use).
@@ -13,7 +14,9 @@ inline int ThreadCount(int wanted) { return wanted > 0 ? wanted : omp_get_num_pr
 /// While it lives, parallel regions of this thread use `threads` threads.
 class ThreadScope {
  public:
-  explicit ThreadScope(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
+  explicit ThreadScope(int threads) : before_(omp_get_max_threads()) {
+    omp_set_num_threads(threads);
+  }
   ~ThreadScope() { omp_set_num_threads(before_); }
   ThreadScope(const ThreadScope&) = delete;
   ThreadScope& operator=(const ThreadScope&) = delete;
@@ -22,7 +25,8 @@ class ThreadScope {
   int before_;
 };
 
-/// body(i) for 0 <= i < count, each exactly once, by any thread: bodies must not add into shared numbers.
+/// body(i) for 0 <= i < count, each exactly once, by any thread: bodies must not add into shared
+/// numbers.
 template <typename Body>
 void ParallelFor(std::int64_t count, const Body& body) {
   if (count <= 1) {

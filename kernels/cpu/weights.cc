@@ -17,18 +17,21 @@ Floats TapsFirst(const TensorView& view, std::int64_t channels, std::int64_t tap
   Floats out(stored.size());
   for (std::int64_t c = 0; c < channels; ++c) {
     for (std::int64_t k = 0; k < taps; ++k) {
-      out[static_cast<std::size_t>(k * channels + c)] = stored[static_cast<std::size_t>(c * taps + k)];
+      out[static_cast<std::size_t>(k * channels + c)] =
+          stored[static_cast<std::size_t>(c * taps + k)];
     }
   }
   return out;
 }
 
 void FillRange(Floats& out, std::int64_t begin, std::int64_t end, double value) {
-  for (std::int64_t i = begin; i < end; ++i) out[static_cast<std::size_t>(i)] = static_cast<float>(value);
+  for (std::int64_t i = begin; i < end; ++i)
+    out[static_cast<std::size_t>(i)] = static_cast<float>(value);
 }
 
 /// Adds scale * bias at `column`; makes `out` of `size` zeros first when it is still empty.
-void AddBias(Floats& out, std::int64_t size, const TensorView& bias, std::int64_t column, double scale) {
+void AddBias(Floats& out, std::int64_t size, const TensorView& bias, std::int64_t column,
+             double scale) {
   if (bias.empty()) return;
   out.resize(static_cast<std::size_t>(size), 0.0F);
   const Floats values = ToFloats(bias);
@@ -38,7 +41,8 @@ void AddBias(Floats& out, std::int64_t size, const TensorView& bias, std::int64_
   }
 }
 
-/// Scales and biases of the wide input product (FALCON_H1.md 1.1: output multipliers act on biases, input ones do not).
+/// Scales and biases of the wide input product (FALCON_H1.md 1.1: output multipliers act on biases,
+/// input ones do not).
 void InEpilogue(const ModelShape& s, const LayerWeights& from, PackedLayer& out) {
   const InColumns at(s);
   const std::array<std::int64_t, 6> edges = {at.z, at.x, at.b, at.c, at.dt, at.q};
@@ -64,7 +68,8 @@ void InEpilogue(const ModelShape& s, const LayerWeights& from, PackedLayer& out)
   AddBias(out.in_bias, at.total, from.v_bias, at.v, 1.0);
 }
 
-void PackMatrices(const ModelShape& s, const LayerWeights& from, PackedModel& model, PackedLayer& out) {
+void PackMatrices(const ModelShape& s, const LayerWeights& from, PackedModel& model,
+                  PackedLayer& out) {
   const InColumns at(s);
   const std::array<MatrixPart, 4> in = {
       {{&from.ssm_in, 0, 0}, {&from.q, at.q, 0}, {&from.k, at.k, 0}, {&from.v, at.v, 0}}};
@@ -96,9 +101,9 @@ PackedLayer PackLayer(const ModelShape& s, const LayerWeights& from, PackedModel
   out.gate_bias = ToFloats(from.gate_bias);
   out.up_bias = ToFloats(from.up_bias);
   AddBias(out.down_bias, s.hidden, from.down_bias, 0, static_cast<double>(s.mlp_multipliers[1]));
-  for (const Floats* v : {&out.input_norm, &out.in_scale, &out.in_bias, &out.conv, &out.conv_bias, &out.dt_bias,
-                          &out.a, &out.d_skip, &out.ssm_norm, &out.out_bias, &out.ff_norm, &out.gate_bias,
-                          &out.up_bias, &out.down_bias}) {
+  for (const Floats* v : {&out.input_norm, &out.in_scale, &out.in_bias, &out.conv, &out.conv_bias,
+                          &out.dt_bias, &out.a, &out.d_skip, &out.ssm_norm, &out.out_bias,
+                          &out.ff_norm, &out.gate_bias, &out.up_bias, &out.down_bias}) {
     model.bytes += static_cast<std::int64_t>(v->size() * sizeof(float));
   }
   return out;
@@ -122,7 +127,8 @@ ActKind KindFor(Precision precision) {
   return HasBf16Products() ? ActKind::kBf16 : ActKind::kF32Rounded;
 }
 
-void PackWeights(const ModelShape& s, const ModelWeights& weights, Precision precision, PackedModel& out) {
+void PackWeights(const ModelShape& s, const ModelWeights& weights, Precision precision,
+                 PackedModel& out) {
   out.kind = KindFor(precision);
   out.embedding_bf16 = precision == Precision::kBf16;
   const ActKind stored = out.embedding_bf16 ? ActKind::kBf16 : ActKind::kF32;
@@ -135,7 +141,8 @@ void PackWeights(const ModelShape& s, const ModelWeights& weights, Precision pre
   out.final_norm = ToFloats(weights.final_norm);
   const std::array<MatrixPart, 1> head = {{{&weights.lm_head, 0, 0}}};
   out.head = Linear(out.products, s.vocab, s.hidden, head, out.kind);
-  out.bytes += out.embedding.size() + out.head.bytes() + static_cast<std::int64_t>(out.final_norm.size() * 4);
+  out.bytes += out.embedding.size() + out.head.bytes() +
+               static_cast<std::int64_t>(out.final_norm.size() * 4);
 }
 
 }  // namespace h1bench::cpu

@@ -20,11 +20,14 @@ WorkspaceSizes::WorkspaceSizes(const ModelShape& s, const BackendOptions& option
   dt = decay = floats(s.ssm_heads);
   angles = floats(s.head_dim / 2);
   logits = kHeadRows * s.vocab * 4;
-  per_thread = 4 * std::max(SsdScratch(s.ssm_state), AttentionScratch(s.heads / s.kv_heads, s.head_dim)) + 64;
+  per_thread =
+      4 * std::max(SsdScratch(s.ssm_state), AttentionScratch(s.heads / s.kv_heads, s.head_dim)) +
+      64;
   per_thread = per_thread / 64 * 64 + 64;
   threads = ThreadCount(options.threads);
   // Every !keep segment may begin inside a block of its slot.
-  const std::int64_t blocks = (options.max_batch_tokens + kKvBlock - 1) / kKvBlock + 2 * options.max_batch_rows;
+  const std::int64_t blocks =
+      (options.max_batch_tokens + kKvBlock - 1) / kKvBlock + 2 * options.max_batch_rows;
   kv_scratch = blocks * StateLayout(s, options.precision == Precision::kBf16).kv_layer_bytes;
 }
 

@@ -29,8 +29,8 @@ struct GoldenSequence {
   std::int64_t stride = 1;  // row i is position i * stride
 };
 
-inline std::unique_ptr<Backend> MakeBackend(const Checkpoint& model, Precision precision, int threads = 2,
-                                            std::int64_t max_batch_tokens = 2048) {
+inline std::unique_ptr<Backend> MakeBackend(const Checkpoint& model, Precision precision,
+                                            int threads = 2, std::int64_t max_batch_tokens = 2048) {
   BackendOptions options;
   options.precision = precision;
   options.threads = threads;
@@ -69,14 +69,17 @@ inline double LogitError(Backend& backend, const GoldenSequence& golden) {
   std::vector<float> ours(golden.logits.size());
   Segment segment{*slot, golden.ids, {}, true};
   for (std::int64_t i = 0; i < golden.rows; ++i) {
-    segment.rows.push_back({static_cast<std::int32_t>(i * golden.stride), {}, ours.data() + static_cast<std::size_t>(i) * vocab});
+    segment.rows.push_back({static_cast<std::int32_t>(i * golden.stride),
+                            {},
+                            ours.data() + static_cast<std::size_t>(i) * vocab});
   }
   const auto result = backend.Forward(std::span(&segment, 1));
   EXPECT_TRUE(result.ok()) << result.status().message();
   backend.Release(*slot);
   double error = 0, largest = 0;
   for (std::size_t i = 0; i < ours.size(); ++i) {
-    const double delta = std::abs(static_cast<double>(ours[i]) - static_cast<double>(golden.logits[i]));
+    const double delta =
+        std::abs(static_cast<double>(ours[i]) - static_cast<double>(golden.logits[i]));
     error = std::isnan(delta) ? INFINITY : std::max(error, delta);
     largest = std::max(largest, std::abs(static_cast<double>(golden.logits[i])));
   }

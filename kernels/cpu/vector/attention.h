@@ -1,8 +1,9 @@
 // Causal attention of a few rows for the query heads of one kv head. Included by isa_*.cc only.
 //
-// Keys are taken in tiles of 128 at absolute multiples, in increasing order, by online softmax. Within a tile a score is
-// one chain over the head dimension and an output one chain over the keys, so a query's bits depend on its own q and on
-// the keys up to its position, never on which queries are computed with it.
+// Keys are taken in tiles of 128 at absolute multiples, in increasing order, by online softmax.
+// Within a tile a score is one chain over the head dimension and an output one chain over the keys,
+// so a query's bits depend on its own q and on the keys up to its position, never on which queries
+// are computed with it.
 #pragma once
 #include "kernels/cpu/vector/rows.h"
 
@@ -26,7 +27,8 @@ H1_INLINE void Widen(const uint16_t* from, int64_t n, float* to) {
   for (int64_t i = 0; i < n; i += kLanes) Store(to + i, LoadBf16(from + i));
 }
 
-H1_INLINE void OpenTile(const AttentionArgs& a, int64_t tile, int64_t blocks, float* scratch, Tile& out) {
+H1_INLINE void OpenTile(const AttentionArgs& a, int64_t tile, int64_t blocks, float* scratch,
+                        Tile& out) {
   const int64_t k_size = a.head_dim * kKvBlock, size = k_size + PadLanes(a.head_dim) * kKvBlock;
   for (int64_t b = 0; b < blocks; ++b) {
     const void* block = a.blocks[tile * kTileBlocks + b];
@@ -55,17 +57,20 @@ H1_INLINE void Scores(Query* const* queries, const Tile& tile, int64_t b, int64_
     }
   }
   for (int i = 0; i < kCount; ++i)
-    for (int j = 0; j < kBlocks; ++j) Store(queries[i]->scores + (b + j) * kLanes, sum[i][j] * Set(scale));
+    for (int j = 0; j < kBlocks; ++j)
+      Store(queries[i]->scores + (b + j) * kLanes, sum[i][j] * Set(scale));
 }
 
 template <int kCount>
-H1_INLINE void AllScores(Query* const* queries, const Tile& tile, int64_t blocks, int64_t hd, float scale) {
+H1_INLINE void AllScores(Query* const* queries, const Tile& tile, int64_t blocks, int64_t hd,
+                         float scale) {
   int64_t b = 0;
   for (; b + 2 <= blocks; b += 2) Scores<kCount, 2>(queries, tile, b, hd, scale);
   for (; b < blocks; ++b) Scores<kCount, 1>(queries, tile, b, hd, scale);
 }
 
-/// Scores to weights exp(s - max); acc and sum are brought to the new maximum. Keys past the query's position weigh 0.
+/// Scores to weights exp(s - max); acc and sum are brought to the new maximum. Keys past the
+/// query's position weigh 0.
 H1_INLINE void Softmax(Query& q, int64_t first_key, int64_t blocks, int64_t acc_size) {
   const I lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   F best = Set(-__builtin_inff());
@@ -92,7 +97,8 @@ H1_INLINE void Softmax(Query& q, int64_t first_key, int64_t blocks, int64_t acc_
 
 /// acc += sum over the tile's keys of p * v, columns d … d + 16 kWidth - 1.
 template <int kCount, int kWidth>
-H1_INLINE void Values(Query* const* queries, const Tile& tile, int64_t d, int64_t keys, int64_t padded) {
+H1_INLINE void Values(Query* const* queries, const Tile& tile, int64_t d, int64_t keys,
+                      int64_t padded) {
   F acc[kCount][kWidth];
   for (int i = 0; i < kCount; ++i)
     for (int j = 0; j < kWidth; ++j) acc[i][j] = Load(queries[i]->acc + d + j * kLanes);
@@ -111,7 +117,8 @@ H1_INLINE void Values(Query* const* queries, const Tile& tile, int64_t d, int64_
 
 /// One tile for kCount queries; `keys` of it are visible to the last of them.
 template <int kCount>
-H1_INLINE void Step(Query* const* queries, const AttentionArgs& a, const Tile& tile, int64_t first_key, int64_t keys) {
+H1_INLINE void Step(Query* const* queries, const AttentionArgs& a, const Tile& tile,
+                    int64_t first_key, int64_t keys) {
   const int64_t blocks = (keys + kKvBlock - 1) / kKvBlock, padded = PadLanes(a.head_dim);
   AllScores<kCount>(queries, tile, blocks, a.head_dim, a.scale);
   for (int i = 0; i < kCount; ++i) Softmax(*queries[i], first_key, blocks, padded);
@@ -120,13 +127,15 @@ H1_INLINE void Step(Query* const* queries, const AttentionArgs& a, const Tile& t
   for (; d < padded; d += 16) Values<kCount, 1>(queries, tile, d, keys, padded);
 }
 
-H1_INLINE void TileForAll(Query* queries, int64_t count, const AttentionArgs& a, const Tile& tile, int64_t first_key) {
+H1_INLINE void TileForAll(Query* queries, int64_t count, const AttentionArgs& a, const Tile& tile,
+                          int64_t first_key) {
   int64_t i = 0;
   while (i < count && queries[i].position < first_key) ++i;  // queries are in order of position
   while (i < count) {
     const int64_t n = count - i >= 4 ? 4 : 1;
     const int64_t keys = queries[i + n - 1].position - first_key + 1;
-    Query* group[4] = {queries + i, queries + i + (n > 1), queries + i + 2 * (n > 1), queries + i + 3 * (n > 1)};
+    Query* group[4] = {queries + i, queries + i + (n > 1), queries + i + 2 * (n > 1),
+                       queries + i + 3 * (n > 1)};
     if (n == 4) {
       Step<4>(group, a, tile, first_key, keys < kKvTile ? keys : kKvTile);
     } else {
@@ -150,7 +159,11 @@ static void Attention(const AttentionArgs& a) {
   float* memory = a.scratch;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t row = i / a.heads, head = i % a.heads;
-    queries[i] = {a.q + row * a.q_stride + head * a.head_dim, memory, memory + kKvTile, -__builtin_inff(), 0,
+    queries[i] = {a.q + row * a.q_stride + head * a.head_dim,
+                  memory,
+                  memory + kKvTile,
+                  -__builtin_inff(),
+                  0,
                   a.first_position + row};
     memory += kKvTile + padded;
     memset(queries[i].acc, 0, (size_t)padded * sizeof(float));

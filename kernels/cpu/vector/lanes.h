@@ -1,6 +1,6 @@
-// Sixteen fp32 lanes: the only arithmetic of the vector kernels. Included once per instruction set with H1_ISA naming the
-// namespace; includes C headers only, so that no inline library function is compiled for an instruction set that the
-// machine may not have and then chosen by the linker.
+// Sixteen fp32 lanes: the only arithmetic of the vector kernels. Included once per instruction set
+// with H1_ISA naming the namespace; includes C headers only, so that no inline library function is
+// compiled for an instruction set that the machine may not have and then chosen by the linker.
 #pragma once
 #include <stdint.h>
 #include <string.h>
@@ -44,7 +44,8 @@ H1_INLINE void StorePart(float* p, F v, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
 }
 
-/// a*b + c: one rounding where the machine has it, two on the baseline (the instruction set is part of the identity).
+/// a*b + c: one rounding where the machine has it, two on the baseline (the instruction set is part
+/// of the identity).
 H1_INLINE F Fma(F a, F b, F c) {
 #if defined(__AVX512F__)
   return (F)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);

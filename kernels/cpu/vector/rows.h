@@ -59,8 +59,8 @@ static void Affine(float* x, const float* scale, const float* bias, int64_t n) {
   }
 }
 
-static void SwiGlu(const float* gate, const float* up, const float* gate_bias, const float* up_bias, float scale,
-                   int64_t n, ActKind kind, void* out) {
+static void SwiGlu(const float* gate, const float* up, const float* gate_bias, const float* up_bias,
+                   float scale, int64_t n, ActKind kind, void* out) {
   for (int64_t i = 0; i < n; i += kLanes) {
     F g = LoadPart(gate + i, n - i);
     F u = LoadPart(up + i, n - i);
@@ -70,10 +70,12 @@ static void SwiGlu(const float* gate, const float* up, const float* gate_bias, c
   }
 }
 
-static void Conv(const float* const* rows, const float* w, const float* bias, int64_t taps, int64_t n, float* out) {
+static void Conv(const float* const* rows, const float* w, const float* bias, int64_t taps,
+                 int64_t n, float* out) {
   for (int64_t i = 0; i < n; i += kLanes) {
     F sum = bias == nullptr ? Set(0) : LoadPart(bias + i, n - i);
-    for (int64_t k = 0; k < taps; ++k) sum = Fma(LoadPart(w + k * n + i, n - i), LoadPart(rows[k] + i, n - i), sum);
+    for (int64_t k = 0; k < taps; ++k)
+      sum = Fma(LoadPart(w + k * n + i, n - i), LoadPart(rows[k] + i, n - i), sum);
     StorePart(out + i, Silu(sum), n - i);
   }
 }
@@ -85,13 +87,15 @@ H1_INLINE void GroupNorm(float* y, const float* w, int64_t n, int64_t groups, fl
     float* part = y + g * size;
     const F inverse = Set(InverseRms(part, size, eps));
     for (int64_t i = 0; i < size; i += kLanes) {
-      StorePart(part + i, LoadPart(part + i, size - i) * inverse * LoadPart(w + g * size + i, size - i), size - i);
+      StorePart(part + i,
+                LoadPart(part + i, size - i) * inverse * LoadPart(w + g * size + i, size - i),
+                size - i);
     }
   }
 }
 
-static void Gate(float* y, const float* z, const float* w, int64_t n, int64_t groups, bool norm_first, float eps,
-                 float scale, ActKind kind, void* out) {
+static void Gate(float* y, const float* z, const float* w, int64_t n, int64_t groups,
+                 bool norm_first, float eps, float scale, ActKind kind, void* out) {
   if (w != nullptr && norm_first) GroupNorm(y, w, n, groups, eps);
   const bool norm_after = w != nullptr && !norm_first;
   for (int64_t i = 0; i < n; i += kLanes) {
@@ -104,14 +108,16 @@ static void Gate(float* y, const float* z, const float* w, int64_t n, int64_t gr
   }
   if (!norm_after) return;
   GroupNorm(y, w, n, groups, eps);
-  for (int64_t i = 0; i < n; i += kLanes) StoreAct(out, i, LoadPart(y + i, n - i) * Set(scale), n - i, kind);
+  for (int64_t i = 0; i < n; i += kLanes)
+    StoreAct(out, i, LoadPart(y + i, n - i) * Set(scale), n - i, kind);
 }
 
 static void ExpRow(const float* x, int64_t n, float* out) {
   for (int64_t i = 0; i < n; i += kLanes) StorePart(out + i, Exp(LoadPart(x + i, n - i)), n - i);
 }
 
-/// The largest value and the smallest index that has it. NaN is never the largest; all NaN gives index 0.
+/// The largest value and the smallest index that has it. NaN is never the largest; all NaN gives
+/// index 0.
 H1_INLINE float ArgMax(const float* x, int64_t n, int32_t* argmax) {
   F best = Set(-__builtin_inff());
   int64_t i = 0;
@@ -146,8 +152,10 @@ H1_INLINE double SumExp(const float* x, int64_t n, float max) {
   return sum;
 }
 
-static void Head(float* x, int64_t n, float scale, int32_t* argmax, float* max, double* log_sum_exp) {
-  for (int64_t i = 0; i < n; i += kLanes) StorePart(x + i, LoadPart(x + i, n - i) * Set(scale), n - i);
+static void Head(float* x, int64_t n, float scale, int32_t* argmax, float* max,
+                 double* log_sum_exp) {
+  for (int64_t i = 0; i < n; i += kLanes)
+    StorePart(x + i, LoadPart(x + i, n - i) * Set(scale), n - i);
   *max = ArgMax(x, n, argmax);
   *log_sum_exp = (double)*max + log(SumExp(x, n, *max));
 }

@@ -1,9 +1,9 @@
 // The SSM recurrence of one head, token by token (FALCON_H1.md 4.4). Included by isa_*.cc only.
 //
-// S_t = decay_t * S_{t-1} + (dt_t x_t) B_t^T and y_t = S_t C_t + D x_t. Channels p lie in the lanes, so y needs no sum
-// across lanes: it is one chain of fused multiply-adds over n = 0, 1, … The chain does not see how tokens were cut into
-// calls, hence decode, chunked and whole prefill give the same bits. A tile of 16 state columns stays in registers
-// while the tokens pass.
+// S_t = decay_t * S_{t-1} + (dt_t x_t) B_t^T and y_t = S_t C_t + D x_t. Channels p lie in the
+// lanes, so y needs no sum across lanes: it is one chain of fused multiply-adds over n = 0, 1, …
+// The chain does not see how tokens were cut into calls, hence decode, chunked and whole prefill
+// give the same bits. A tile of 16 state columns stays in registers while the tokens pass.
 #pragma once
 #include "kernels/cpu/vector/lanes.h"
 #include "kernels/cpu/vector/table.h"
@@ -28,7 +28,8 @@ struct SsdPass {
 template <int kWidth>
 H1_INLINE void SsdTile(const SsdPass& pass, int64_t n) {
   F s[kWidth];
-  for (int i = 0; i < kWidth; ++i) s[i] = pass.state_in == nullptr ? Set(0) : Load(pass.state_in + (n + i) * kLanes);
+  for (int i = 0; i < kWidth; ++i)
+    s[i] = pass.state_in == nullptr ? Set(0) : Load(pass.state_in + (n + i) * kLanes);
   for (int64_t t = 0; t < pass.tokens; ++t) {
     const F xdt = Load(pass.xdt + t * kLanes);
     const F decay = Set(pass.decay[t * pass.dt_stride]);
@@ -67,12 +68,13 @@ static void SsdChannels(const SsdArgs& a, int64_t p) {
     }
     const float* from = t0 != 0 ? carried : a.state_in == nullptr ? nullptr : a.state_in + offset;
     float* to = !last ? carried : a.state_out == nullptr ? nullptr : a.state_out + offset;
-    SsdColumns({from, to, a.b + t0 * a.stride, a.c + t0 * a.stride, a.stride, a.decay + t0 * a.dt_stride, a.dt_stride,
-                xdt, y, count},
+    SsdColumns({from, to, a.b + t0 * a.stride, a.c + t0 * a.stride, a.stride,
+                a.decay + t0 * a.dt_stride, a.dt_stride, xdt, y, count},
                a.state);
     for (int64_t t = 0; t < count; ++t) {
       const F x = LoadPart(a.x + (t0 + t) * a.stride + p, width);
-      StorePart(a.y + (t0 + t) * a.y_stride + p, Fma(Set(a.d_skip), x, Load(y + t * kLanes)), width);
+      StorePart(a.y + (t0 + t) * a.y_stride + p, Fma(Set(a.d_skip), x, Load(y + t * kLanes)),
+                width);
     }
   }
 }

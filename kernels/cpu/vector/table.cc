@@ -13,10 +13,11 @@ const VectorKernels& Choose() {
   const bool v4_here = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                        __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                        __builtin_cpu_supports("avx512vl");
-  const bool v3_here =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  const bool v3_here = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                       __builtin_cpu_supports("bmi2");
   if (v4_here && (name.empty() || name == v4::kTable.name)) return v4::kTable;
-  if (v3_here && (name.empty() || name == v4::kTable.name || name == v3::kTable.name)) return v3::kTable;
+  if (v3_here && (name.empty() || name == v4::kTable.name || name == v3::kTable.name))
+    return v3::kTable;
 #endif
   return base::kTable;
 }

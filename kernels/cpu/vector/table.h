@@ -1,8 +1,8 @@
 #pragma once
 #include <stdint.h>
 
-/// The vector kernels of one instruction set, as plain functions over rows. All of them give a row (or head, or query)
-/// the same bits whatever else is computed with it.
+/// The vector kernels of one instruction set, as plain functions over rows. All of them give a row
+/// (or head, or query) the same bits whatever else is computed with it.
 namespace h1bench::cpu {
 
 /// How activations are stored for the matrix product that follows.
@@ -15,10 +15,10 @@ inline int64_t ActBytes(ActKind kind) { return kind == ActKind::kBf16 ? 2 : 4; }
 
 /// The SSM of one head over the tokens of one segment (FALCON_H1.md 4.4).
 struct SsdArgs {
-  const float* state_in;  // (ceil(P/16), N, 16): p in the lanes; null: zeros
-  float* state_out;       // the same, may be state_in; null: not wanted
-  const float *x, *b, *c;  // rows of post-conv values at this head's or group's columns
-  int64_t stride;          // floats between two tokens of x, b, c
+  const float* state_in;    // (ceil(P/16), N, 16): p in the lanes; null: zeros
+  float* state_out;         // the same, may be state_in; null: not wanted
+  const float *x, *b, *c;   // rows of post-conv values at this head's or group's columns
+  int64_t stride;           // floats between two tokens of x, b, c
   const float *dt, *decay;  // dt and exp(dt * A) of this head
   int64_t dt_stride;
   float d_skip;
@@ -29,8 +29,9 @@ struct SsdArgs {
 };
 int64_t SsdScratch(int64_t state);
 
-inline constexpr int64_t kKvBlock = 16;   // keys that lie together: K as (hd, 16), then V as (16, hd padded to 16)
-inline constexpr int64_t kKvTile = 128;   // keys of one softmax step, at absolute multiples
+inline constexpr int64_t kKvBlock =
+    16;  // keys that lie together: K as (hd, 16), then V as (16, hd padded to 16)
+inline constexpr int64_t kKvTile = 128;    // keys of one softmax step, at absolute multiples
 inline constexpr int64_t kQueryRows = 16;  // rows of one attention task at most
 inline int64_t PadLanes(int64_t n) { return (n + 15) / 16 * 16; }
 
@@ -39,15 +40,15 @@ struct AttentionArgs {
   const float* q;  // rotated; head h of row r at q + r * q_stride + h * head_dim
   int64_t q_stride;
   int64_t rows, heads, head_dim;
-  int64_t first_position;            // position of row 0
-  const void* const* blocks;         // kv block b holds positions 16 b ... 16 b + 15
+  int64_t first_position;     // position of row 0
+  const void* const* blocks;  // kv block b holds positions 16 b ... 16 b + 15
   bool kv_bf16;
-  float scale;                       // of the scores
+  float scale;  // of the scores
   float out_scale;
-  unsigned char* out;                // activation of row 0, head 0
-  int64_t out_stride;                // elements
+  unsigned char* out;  // activation of row 0, head 0
+  int64_t out_stride;  // elements
   ActKind kind;
-  float* scratch;                    // AttentionScratch() floats
+  float* scratch;  // AttentionScratch() floats
 };
 int64_t AttentionScratch(int64_t heads, int64_t head_dim);
 
@@ -60,13 +61,16 @@ struct VectorKernels {
   /// x = x * scale + bias, elementwise
   void (*affine)(float* x, const float* scale, const float* bias, int64_t n);
   /// out = (up + up_bias) * silu((gate + gate_bias) * scale); biases may be null
-  void (*swiglu)(const float* gate, const float* up, const float* gate_bias, const float* up_bias, float scale,
-                 int64_t n, ActKind kind, void* out);
-  /// out = silu(bias + sum_k w[k] * rows[k]): depthwise conv of one token; w is (K, n); bias may be null
-  void (*conv)(const float* const* rows, const float* w, const float* bias, int64_t taps, int64_t n, float* out);
-  /// The gate after the SSM and its norm (w null: none; groups of n / groups), times scale; y is overwritten.
-  void (*gate)(float* y, const float* z, const float* w, int64_t n, int64_t groups, bool norm_first, float eps,
-               float scale, ActKind kind, void* out);
+  void (*swiglu)(const float* gate, const float* up, const float* gate_bias, const float* up_bias,
+                 float scale, int64_t n, ActKind kind, void* out);
+  /// out = silu(bias + sum_k w[k] * rows[k]): depthwise conv of one token; w is (K, n); bias may be
+  /// null
+  void (*conv)(const float* const* rows, const float* w, const float* bias, int64_t taps, int64_t n,
+               float* out);
+  /// The gate after the SSM and its norm (w null: none; groups of n / groups), times scale; y is
+  /// overwritten.
+  void (*gate)(float* y, const float* z, const float* w, int64_t n, int64_t groups, bool norm_first,
+               float eps, float scale, ActKind kind, void* out);
   /// out = exp(x)
   void (*exp)(const float* x, int64_t n, float* out);
   void (*ssd)(const SsdArgs& args);
@@ -75,8 +79,8 @@ struct VectorKernels {
   void (*head)(float* x, int64_t n, float scale, int32_t* argmax, float* max, double* log_sum_exp);
 };
 
-/// The best table for this machine, or the one that the environment variable H1BENCH_ISA names (x86-64-v4, x86-64-v3,
-/// baseline) when the machine has it.
+/// The best table for this machine, or the one that the environment variable H1BENCH_ISA names
+/// (x86-64-v4, x86-64-v3, baseline) when the machine has it.
 const VectorKernels& Kernels();
 
 namespace v4 {

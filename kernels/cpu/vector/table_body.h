@@ -6,7 +6,7 @@
 
 namespace h1bench::cpu::H1_ISA {
 
-const VectorKernels kTable = {H1_ISA_NAME, RmsNorm, AddScaled, Affine, SwiGlu, Conv,
+const VectorKernels kTable = {H1_ISA_NAME, RmsNorm, AddScaled, Affine,    SwiGlu, Conv,
                               Gate,        ExpRow,  Ssd,       Attention, Head};
 
 }  // namespace h1bench::cpu::H1_ISA
