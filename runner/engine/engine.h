@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,52 +18,96 @@ namespace h1bench {
 
 struct EngineOptions {
   BackendOptions backend;
-  std::int64_t max_length = 0;        // context tokens; 0: the model's max_position_embeddings
-  std::int64_t max_batch = 64;        // sequences in flight at most
-  std::int64_t memory_bytes = 0;      // budget for everything; 0: 80 % of what is free
-  std::int64_t prefill_chunk = 512;   // tokens of one sequence per Forward at most
-  bool prefix_reuse = true;
+  std::int64_t max_length = 0;       // context tokens; 0: the model's max_position_embeddings
+  std::int64_t max_batch = 64;       // sequences in flight at most
+  std::int64_t memory_bytes = 0;     // budget for everything; 0: 80 % of what is free
+  std::int64_t prefill_chunk = 512;  // tokens of one sequence per Forward at most
+  bool prefix_reuse = true;          // false: every sequence is computed from position 0
+  bool add_bos = false;              // BOS in front of every text that does not begin with it
 };
 
-/// One question to the model. With continuations it is a loglikelihood request, else generate_until.
+/// One question to the model. With continuations (text or ids) it is a loglikelihood request, else
+/// generate_until. `context_ids` / `continuation_ids` replace the texts where given and are fed as
+/// they are: no joint tokenisation, no BOS.
 struct EngineRequest {
   std::int64_t tag = 0;                    // given back with the response
   std::string context;                     // UTF-8 prompt
   std::vector<std::string> continuations;  // tokenised jointly with the context (lm-eval's rule)
   std::vector<std::string> stops;
   std::int64_t max_new_tokens = 256;
-  double temperature = 0;                  // 0: greedy
+  double temperature = 0;  // 0: greedy
   double top_p = 1;
-  std::string sampling_key;                // keys the counter-based generator when temperature > 0
+  std::string sampling_key;  // keys the counter-based generator when temperature > 0
+  std::vector<std::int32_t> context_ids;
+  std::vector<std::vector<std::int32_t>> continuation_ids;
+  bool ignore_eos = false;  // generate exactly max_new_tokens (throughput, goldens)
 };
 
 struct EngineResponse {
   std::int64_t tag = 0;
-  Status status;                           // a request that cannot be answered says why here
-  std::string text;                        // generate_until: up to the first stop
-  std::vector<double> loglikelihoods;      // sums of natural-log probabilities, one a continuation
+  Status status;                       // a request that cannot be answered says why here
+  std::string text;                    // generate_until: up to the first stop
+  std::vector<double> loglikelihoods;  // sums of natural-log probabilities, one a continuation
   std::vector<bool> is_greedy;
+  /// The prompt is the context as fed to the model (with the first continuation's truncation);
+  /// generated_tokens counts an EOS; truncated_tokens were cut from the prompt's left;
+  /// reused_tokens are those of the prompt that were computed for another sequence of the same Run.
   std::int64_t prompt_tokens = 0, generated_tokens = 0, truncated_tokens = 0, reused_tokens = 0;
-  std::vector<std::int32_t> first_ids, last_ids;  // at most 8 each of the prompt as fed to the model
-  std::string finish;                      // "stop", "eos", "length"; empty for loglikelihood
+  std::vector<std::int32_t> first_ids,
+      last_ids;                             // at most 8 each of the prompt as fed to the model
+  std::vector<std::int32_t> generated_ids;  // generate_until: every token sampled, EOS included
+  std::string finish;                       // "stop", "eos", "length"; empty for loglikelihood
+  /// Queue: from Run() to the first Forward with a token of this request's own (a shared prefix
+  /// counts as waiting). Prefill: from there to the last prompt row. Decode: first to last token.
   double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
 };
 
-/// Runs batches of requests on one backend. Tokenises all, builds the prefix trie, computes each shared prefix once,
-/// keeps within the memory budget. A response's bits depend on its request and the model only. Not thread-safe.
+/// What an engine did since it was made.
+struct EngineStats {
+  std::int64_t forward_calls = 0;
+  std::int64_t fed_tokens = 0;       // tokens that went through Forward
+  std::int64_t sequence_tokens = 0;  // tokens it would have been without sharing
+  std::int64_t forks = 0;
+  std::int64_t peak_slots = 0;
+  double tokenize_seconds = 0, forward_seconds = 0;
+};
+
+/// An engine's parts, for engines on a backend that somebody else made (tests, null engines).
+struct EngineParts {
+  std::shared_ptr<Backend> backend;
+  std::shared_ptr<const Tokenizer>
+      tokenizer;  // null: requests must carry ids, responses have no text
+  std::vector<std::int32_t> eos_ids;
+  std::optional<std::int32_t> bos_id;
+  /// Bytes for `slots` sequences of up to `tokens` tokens. Empty: PlanMemory() of the backend's
+  /// shape. It must grow by the same amount with every slot.
+  std::function<MemoryPlan(std::int64_t slots, std::int64_t tokens)> plan_memory;
+};
+
+/// Runs batches of requests on one backend. Tokenises all, builds the prefix trie, computes each
+/// shared prefix once, keeps within the memory budget. A response's text, ids and log-likelihoods
+/// depend on its request and the model only, to the bit. Not thread-safe.
 class Engine {
  public:
   static Result<std::unique_ptr<Engine>> Create(std::shared_ptr<const Checkpoint> checkpoint,
                                                 std::shared_ptr<const Tokenizer> tokenizer,
-                                                const EngineOptions& options, Clock& clock = Clock::Real());
+                                                const EngineOptions& options,
+                                                Clock& clock = Clock::Real());
+  /// `options.backend` is not used: the backend has its own.
+  static Result<std::unique_ptr<Engine>> CreateWith(EngineParts parts, const EngineOptions& options,
+                                                    Clock& clock = Clock::Real());
   virtual ~Engine() = default;
 
-  /// Answers all requests; `done` is called once for each as it finishes, in any order, on the calling thread, and
-  /// returns false to stop early (then kCancelled is returned).
-  virtual Status Run(std::span<const EngineRequest> requests, const std::function<bool(EngineResponse)>& done) = 0;
+  /// Answers all requests; `done` is called once for each as it finishes, in any order, on the
+  /// calling thread, and returns false to stop early (then kCancelled is returned).
+  virtual Status Run(std::span<const EngineRequest> requests,
+                     const std::function<bool(EngineResponse)>& done) = 0;
 
+  /// The most that a Run has planned to hold so far; before the first: one sequence of max_length.
   virtual MemoryPlan planned_memory() const = 0;
+  /// The most that the backend held after any Forward.
   virtual MemoryPlan used_memory() const = 0;
+  virtual EngineStats stats() const = 0;
   virtual std::string Identity() const = 0;  // backend identity and precision
 };
 

@@ -1,0 +1,316 @@
+#include "runner/engine/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "runner/engine/generation.h"
+#include "runner/engine/memory.h"
+#include "runner/engine/plan.h"
+#include "runner/engine/prepare.h"
+#include "runner/engine/scheduler.h"
+
+namespace h1bench {
+namespace engine {
+namespace {
+
+using Time = Listener::Time;
+using PlanMemoryFunction = std::function<MemoryPlan(std::int64_t, std::int64_t)>;
+
+double Seconds(Time from, Time to) { return std::chrono::duration<double>(to - from).count(); }
+
+/// Gathers what the scheduler reports into responses and hands each over when it is complete.
+class Collector final : public Listener {
+ public:
+  Collector(std::span<const EngineRequest> requests, std::span<const Prepared> prepared,
+            const Plan& plan, Time start, const std::function<bool(EngineResponse)>& done)
+      : requests_(requests), start_(start), done_(done), entries_(requests.size()) {
+    for (std::size_t i = 0; i < requests.size(); ++i)
+      if (prepared[i].status.ok()) Describe(entries_[i], requests[i], prepared[i], plan.reused[i]);
+  }
+
+  bool cancelled() const { return cancelled_; }
+
+  void Refuse(std::size_t request, const Status& status) {
+    entries_[request].response.status = status;
+    Emit(request);
+  }
+
+  void OnStart(std::int32_t request, Time now) override {
+    Entry& entry = At(request);
+    if (entry.started) return;
+    entry.started = true;
+    entry.first = now;
+    entry.response.queue_seconds = Seconds(start_, now);
+  }
+
+  void OnLogProb(const Wanted& wanted, double log_prob, bool is_argmax, Time now) override {
+    Entry& entry = At(wanted.request);
+    const auto sequence = static_cast<std::size_t>(wanted.sequence);
+    entry.log_probs[sequence][static_cast<std::size_t>(wanted.index)] = log_prob;
+    if (!is_argmax) entry.response.is_greedy[sequence] = false;
+    if (--entry.missing > 0) return;
+    // Summed in the order of the tokens, whatever order they came in.
+    for (const std::vector<double>& parts : entry.log_probs) {
+      double sum = 0;
+      for (double part : parts) sum += part;
+      entry.response.loglikelihoods.push_back(sum);
+    }
+    entry.response.prefill_seconds = Seconds(entry.first, now);
+    Emit(static_cast<std::size_t>(wanted.request));
+  }
+
+  void OnPrefilled(std::int32_t request, Time now) override {
+    Entry& entry = At(request);
+    entry.response.prefill_seconds = Seconds(entry.first, now);
+    entry.first_token = now;
+  }
+
+  void OnGenerated(std::int32_t request, const Generation& generation, Time now) override {
+    Entry& entry = At(request);
+    entry.response.text = generation.Text();
+    entry.response.generated_ids = generation.ids();
+    entry.response.generated_tokens = static_cast<std::int64_t>(generation.ids().size());
+    entry.response.finish = generation.finish();
+    entry.response.decode_seconds = Seconds(entry.first_token, now);
+    Emit(static_cast<std::size_t>(request));
+  }
+
+ private:
+  struct Entry {
+    EngineResponse response;
+    std::vector<std::vector<double>> log_probs;  // by continuation, by token
+    std::size_t missing = 0;
+    bool started = false;
+    Time first{}, first_token{};
+  };
+
+  static void Describe(Entry& entry, const EngineRequest& request, const Prepared& prepared,
+                       std::int64_t reused) {
+    EngineResponse& response = entry.response;
+    response.prompt_tokens = prepared.prompt_tokens;
+    response.truncated_tokens = prepared.truncated_tokens;
+    response.reused_tokens = reused;
+    const auto prompt = std::span(prepared.sequences[0].input)
+                            .first(static_cast<std::size_t>(prepared.prompt_tokens));
+    const std::size_t shown = std::min<std::size_t>(8, prompt.size());
+    response.first_ids.assign(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(shown));
+    response.last_ids.assign(prompt.end() - static_cast<std::ptrdiff_t>(shown), prompt.end());
+    if (request.continuations.empty() && request.continuation_ids.empty()) return;
+    for (const Sequence& sequence : prepared.sequences) {
+      entry.log_probs.emplace_back(sequence.targets.size());
+      entry.missing += sequence.targets.size();
+    }
+    response.is_greedy.assign(prepared.sequences.size(), true);
+  }
+
+  Entry& At(std::int32_t request) { return entries_[static_cast<std::size_t>(request)]; }
+
+  void Emit(std::size_t request) {
+    entries_[request].response.tag = requests_[request].tag;
+    if (!cancelled_ && !done_(std::move(entries_[request].response))) cancelled_ = true;
+    entries_[request] = {};
+  }
+
+  std::span<const EngineRequest> requests_;
+  Time start_;
+  const std::function<bool(EngineResponse)>& done_;
+  std::vector<Entry> entries_;
+  bool cancelled_ = false;
+};
+
+class RealEngine final : public Engine {
+ public:
+  RealEngine(EngineParts parts, const EngineOptions& options, std::int64_t budget, Clock& clock)
+      : parts_(std::move(parts)), options_(options), budget_(budget), clock_(clock) {
+    planned_ = parts_.plan_memory(1, options_.max_length);
+    fixed_bytes_ = parts_.plan_memory(0, 0).total();
+    used_ = parts_.backend->MemoryUsed();
+  }
+
+  Status Run(std::span<const EngineRequest> requests,
+             const std::function<bool(EngineResponse)>& done) override;
+
+  MemoryPlan planned_memory() const override { return planned_; }
+  MemoryPlan used_memory() const override { return used_; }
+  EngineStats stats() const override { return stats_; }
+  std::string Identity() const override {
+    return fmt::format("{}; {}{}", parts_.backend->Identity(),
+                       PrecisionName(parts_.backend->options().precision),
+                       options_.add_bos ? "; bos" : "");
+  }
+
+ private:
+  std::vector<Prepared> PrepareAll(std::span<const EngineRequest> requests);
+  void CheckFits(Prepared& prepared) const;
+  void NotePlan(const Plan& plan, std::int64_t peak_slot_bytes);
+
+  std::int64_t SlotBytes(std::int64_t tokens) const {
+    const MemoryPlan plan = parts_.plan_memory(1, tokens);
+    return plan.kv + plan.state;
+  }
+
+  EngineParts parts_;
+  EngineOptions options_;
+  std::int64_t budget_;           // bytes for everything
+  std::int64_t fixed_bytes_ = 0;  // without slots
+  std::int64_t peak_slot_bytes_ = 0;
+  Clock& clock_;
+  MemoryPlan planned_, used_;
+  EngineStats stats_;
+};
+
+std::vector<Prepared> RealEngine::PrepareAll(std::span<const EngineRequest> requests) {
+  Rules rules;
+  rules.tokenizer = parts_.tokenizer.get();
+  rules.max_length = options_.max_length;
+  rules.vocab = parts_.backend->shape().vocab;
+  rules.bos_id = parts_.bos_id;
+  rules.prefix_id = parts_.bos_id;
+  if (!rules.prefix_id && !parts_.eos_ids.empty()) rules.prefix_id = parts_.eos_ids.front();
+  rules.add_bos = options_.add_bos;
+  std::vector<Prepared> prepared;
+  prepared.reserve(requests.size());
+  for (const EngineRequest& request : requests) {
+    prepared.push_back(Prepare(request, rules));
+    if (prepared.back().status.ok()) CheckFits(prepared.back());
+  }
+  return prepared;
+}
+
+/// One sequence alone must fit, else nothing would ever start it.
+void RealEngine::CheckFits(Prepared& prepared) const {
+  for (const Sequence& sequence : prepared.sequences) {
+    const std::int64_t tokens =
+        static_cast<std::int64_t>(sequence.input.size()) + sequence.new_tokens;
+    const std::int64_t bytes = fixed_bytes_ + SlotBytes(tokens);
+    if (bytes <= budget_) continue;
+    prepared.status = ResourceExhausted(
+        "a sequence of {} tokens needs {} MiB with the model, the memory budget is {} MiB; raise "
+        "--memory or lower max_length",
+        tokens, (bytes >> 20) + 1, budget_ >> 20);
+    return;
+  }
+}
+
+Status RealEngine::Run(std::span<const EngineRequest> requests,
+                       const std::function<bool(EngineResponse)>& done) {
+  const Time start = clock_.Steady();
+  const std::vector<Prepared> prepared = PrepareAll(requests);
+  stats_.tokenize_seconds += Seconds(start, clock_.Steady());
+  const auto slot_bytes = [this](std::int64_t tokens) { return SlotBytes(tokens); };
+  PlanOptions plan_options;
+  plan_options.share = options_.prefix_reuse;
+  plan_options.slot_bytes_limit = budget_ - fixed_bytes_;
+  plan_options.slot_bytes = slot_bytes;
+  const Plan plan = BuildPlan(prepared, plan_options);
+  stats_.sequence_tokens += plan.sequence_tokens;
+
+  std::vector<Generation> generations;
+  generations.reserve(requests.size());
+  for (const EngineRequest& request : requests)
+    generations.emplace_back(request, parts_.tokenizer.get(), parts_.eos_ids);
+  Collector collector(requests, prepared, plan, start, done);
+  for (std::size_t i = 0; i < requests.size(); ++i)
+    if (!prepared[i].status.ok()) collector.Refuse(i, prepared[i].status);
+
+  const SchedulerLimits limits{options_.max_batch, options_.prefill_chunk, budget_ - fixed_bytes_,
+                               slot_bytes};
+  Scheduler scheduler(*parts_.backend, clock_, limits, plan, generations, collector, stats_);
+  Status status;
+  while (status.ok() && !scheduler.done() && !collector.cancelled()) {
+    status = scheduler.Step();
+    const MemoryPlan now = parts_.backend->MemoryUsed();
+    if (now.total() > used_.total()) used_ = now;
+  }
+  NotePlan(plan, scheduler.peak_slot_bytes());
+  if (status.ok() && collector.cancelled())
+    return {StatusCode::kCancelled, "engine: stopped by the caller"};
+  return status;
+}
+
+/// Splits the most that was reserved as the plan's arithmetic does.
+void RealEngine::NotePlan(const Plan& plan, std::int64_t peak_slot_bytes) {
+  if (peak_slot_bytes <= peak_slot_bytes_) return;
+  peak_slot_bytes_ = peak_slot_bytes;
+  std::int64_t longest = 1;
+  for (const Node& node : plan.nodes) longest = std::max(longest, node.max_tokens);
+  const MemoryPlan one = parts_.plan_memory(1, longest);
+  planned_ = parts_.plan_memory(0, 0);
+  // State is the same for every slot, so the number of slots gives its share; the rest is KV.
+  planned_.state = std::min(peak_slot_bytes, one.state * stats_.peak_slots);
+  planned_.kv = peak_slot_bytes - planned_.state;
+}
+
+Status CheckOptions(const EngineOptions& options, const ModelShape& shape) {
+  if (options.max_length < 2 || options.max_length > shape.max_positions)
+    return InvalidArgument(
+        "max_length is {}, expected 2 to {} (the model's max_position_embeddings)",
+        options.max_length, shape.max_positions);
+  if (options.max_batch < 1 || options.prefill_chunk < 1 || options.memory_bytes < 0)
+    return InvalidArgument(
+        "engine options: max_batch {} and prefill_chunk {} must be positive, memory_bytes {} not "
+        "negative",
+        options.max_batch, options.prefill_chunk, options.memory_bytes);
+  return Status::Ok();
+}
+
+/// 80 % of what is free before the model is there.
+std::int64_t Budget(const EngineOptions& options, std::int64_t already_used) {
+  return options.memory_bytes > 0 ? options.memory_bytes
+                                  : already_used + FreeMemoryBytes() / 10 * 8;
+}
+
+Status CheckBudget(std::int64_t budget, const PlanMemoryFunction& plan_memory) {
+  const MemoryPlan least = plan_memory(1, 2);
+  if (least.total() <= budget) return Status::Ok();
+  return ResourceExhausted(
+      "the model needs {} MiB (weights {}, workspace {}, one short sequence {}), the memory budget "
+      "is "
+      "{} MiB; raise --memory, or take a smaller model or precision",
+      (least.total() >> 20) + 1, least.weights >> 20, (least.workspace + least.context) >> 20,
+      (least.kv + least.state) >> 20, budget >> 20);
+}
+
+}  // namespace
+}  // namespace engine
+
+Result<std::unique_ptr<Engine>> Engine::CreateWith(EngineParts parts, const EngineOptions& options,
+                                                   Clock& clock) {
+  EngineOptions resolved = options;
+  const ModelShape& shape = parts.backend->shape();
+  if (resolved.max_length == 0) resolved.max_length = shape.max_positions;
+  H1_RETURN_IF_ERROR(engine::CheckOptions(resolved, shape));
+  if (!parts.plan_memory)
+    parts.plan_memory = [shape, backend = parts.backend->options()](std::int64_t slots,
+                                                                    std::int64_t tokens) {
+      return PlanMemory(shape, backend, slots, tokens);
+    };
+  const std::int64_t budget = engine::Budget(options, parts.backend->MemoryUsed().total());
+  H1_RETURN_IF_ERROR(engine::CheckBudget(budget, parts.plan_memory));
+  return std::unique_ptr<Engine>(
+      std::make_unique<engine::RealEngine>(std::move(parts), resolved, budget, clock));
+}
+
+Result<std::unique_ptr<Engine>> Engine::Create(std::shared_ptr<const Checkpoint> checkpoint,
+                                               std::shared_ptr<const Tokenizer> tokenizer,
+                                               const EngineOptions& options, Clock& clock) {
+  const ModelConfig& config = checkpoint->config();
+  EngineOptions resolved = options;
+  if (resolved.max_length == 0) resolved.max_length = config.shape.max_positions;
+  H1_RETURN_IF_ERROR(engine::CheckOptions(resolved, config.shape));
+  resolved.memory_bytes = engine::Budget(options, 0);
+  H1_RETURN_IF_ERROR(
+      engine::CheckBudget(resolved.memory_bytes, [&](std::int64_t slots, std::int64_t tokens) {
+        return PlanMemory(config.shape, options.backend, slots, tokens);
+      }));
+  H1_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend,
+                      CreateCpuBackend(config.shape, checkpoint->weights(), options.backend));
+  EngineParts parts;
+  parts.backend = std::move(backend);
+  parts.tokenizer = std::move(tokenizer);
+  parts.eos_ids = config.eos_ids;
+  parts.bos_id = config.bos_id;
+  return CreateWith(std::move(parts), resolved, clock);
+}
+
+}  // namespace h1bench
