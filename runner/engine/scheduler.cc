@@ -39,8 +39,12 @@ void Scheduler::InitStates() {
     state.position = node.begin;
     state.bytes = limits_.slot_bytes(node.max_tokens);
     state.users = static_cast<std::int64_t>(node.children.size());
+    state.capacity = node.max_tokens;
     for (std::int32_t child : node.children)
-      if (!Borrows(child)) state.need = std::max(state.need, Of(child).bytes + Of(child).need);
+      if (Borrows(child))
+        state.capacity = std::max(state.capacity, At(child).end);
+      else
+        state.need = std::max(state.need, Of(child).bytes + Of(child).need);
     if (node.generates < 0) continue;
     const std::int32_t source = node.tokens() > 0 ? *it : node.parent;
     Of(source).wants_last = true;
@@ -150,8 +154,8 @@ bool Scheduler::MayReserve(std::int32_t index) {
 Status Scheduler::TakeSlot(std::int32_t index) {
   const Node& node = At(index);
   State& state = Of(index);
-  auto slot = node.parent == 0 ? backend_.Allocate(node.max_tokens)
-                               : backend_.Fork(Of(node.parent).slot, node.max_tokens);
+  auto slot = node.parent == 0 ? backend_.Allocate(state.capacity)
+                               : backend_.Fork(Of(node.parent).slot, state.capacity);
   H1_RETURN_IF_ERROR(slot.status());
   state.slot = *slot;
   if (node.parent != 0) ++stats_.forks;

@@ -63,6 +63,7 @@ class Scheduler {
     SlotId slot = kNoSlot;      // its own
     std::int64_t position = 0;  // tokens of the sequence computed so far
     std::int64_t bytes = 0;     // reserved for the slot
+    std::int64_t capacity = 0;  // tokens the slot must admit; those of readers are workspace
     std::int64_t need = 0;      // a junction: bytes that the neediest chain below it may want
     std::int64_t users = 0;     // a junction: children that have not read its state yet
     bool wants_last = false;    // a generation starts from the row at its end
