@@ -55,9 +55,10 @@ using TokenCounter = std::function<std::int64_t(std::string_view)>;
 class CodeJudge {
  public:
   virtual ~CodeJudge() = default;
-  /// `candidate` is a whole program that defines `entry_point`; `tests` defines check(candidate) as HumanEval does.
-  /// verdict and detail are set, scores and extracted are not.
-  virtual Score Judge(const std::string& candidate, const std::string& tests, const std::string& entry_point) = 0;
+  /// The program is prompt + completion and defines `entry_point`; `tests` defines check(candidate) as HumanEval does and
+  /// may use helpers of the prompt. verdict and detail are set, scores and extracted are not.
+  virtual Score Judge(const std::string& prompt, const std::string& completion, const std::string& tests,
+                      const std::string& entry_point) = 0;
 };
 
 /// What a suite entry may say. -1 and empty mean the task's default.

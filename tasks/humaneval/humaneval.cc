@@ -60,13 +60,12 @@ class HumanEval : public Task {
     std::string completion = response.text;
     // The instruct prompt opens a fence: what follows the closing one is talk.
     if (instruct_) completion = completion.substr(0, completion.find("```"));
-    const std::string program = document.data.Find("prompt")->as_string() + completion;
     Score score;
     if (judge == nullptr) {
       score.verdict = "sandbox_error";
       score.detail = "code was not judged: no sandbox";
     } else {
-      score = judge->Judge(program, document.data.Find("test")->as_string(), document.data.Find("entry_point")->as_string());
+      score = judge->Judge(document.data.Find("prompt")->as_string(), completion, document.data.Find("test")->as_string(), document.data.Find("entry_point")->as_string());
     }
     score.extracted = completion;
     score.scores = {{"pass@1", score.verdict == "pass" ? 1.0 : 0.0}};

@@ -1,0 +1,28 @@
+# The candidate's process: defines the model's code and answers calls. It never sees tests or expected values; what it may
+# do at worst is answer its own calls, which is what any function does.
+def serve():
+    limit_resources(32)
+    job = read_job(5)
+    channel = Channel(3, 4)
+    scope = {"__name__": "__candidate__"}
+    try:
+        exec(compile(job["program"], "<candidate>", "exec"), scope)
+        function = scope[job["entry_point"]]
+        if not callable(function):
+            raise TypeError("the entry point is not a function")
+    except BaseException as error:
+        channel.send({"loaded": False, "type": type(error).__name__[:80], "text": str(error)[:400]})
+        return
+    channel.send({"loaded": True})
+    while True:
+        call = channel.receive()
+        reply = {"nonce": call["nonce"]}
+        try:
+            result = function(*decode(call["args"]), **decode(call["kwargs"]))
+            reply["value"] = encode(result)
+        except BaseException as error:
+            reply["type"], reply["text"] = type(error).__name__[:80], str(error)[:400]
+        channel.send(reply)
+
+
+serve()
