@@ -7,6 +7,7 @@
 #include "cli/byte_progress.h"
 #include "cli/command.h"
 #include "cli/units.h"
+#include "kernels/backend.h"
 #include "runner/checkpoint/checkpoint.h"
 #include "runner/checkpoint/footprint.h"
 #include "runner/checkpoint/shapes.h"
@@ -48,23 +49,24 @@ Result<Facts> Gather(const InfoOptions& options) {
   return facts;
 }
 
-/// How many sequences of a length fit beside the weights. The engine's own plan (run --memory) adds
-/// its workspace.
+/// How many sequences of a length the CPU backend plans into a budget, workspace included.
 struct Fit {
-  const char* precision;
+  Precision precision = Precision::kBf16;
   std::int64_t weights = 0;
   std::vector<std::pair<std::int64_t, std::int64_t>> sequences;  // tokens of each, how many
 };
 
 std::vector<Fit> ComputeFits(const Facts& facts, std::int64_t memory) {
   std::vector<Fit> fits;
-  for (const auto& [name, element] : {std::pair{"bf16", 2}, std::pair{"fp32", 4}}) {
-    Fit fit{name, facts.footprint.parameters() * element, {}};
-    for (std::int64_t tokens = 1024; tokens <= facts.shape.max_positions; tokens *= 4) {
-      const std::int64_t each = facts.footprint.kv_per_token / 2 * element * tokens +
-                                facts.footprint.ssm_per_sequence +
-                                facts.footprint.conv_per_sequence;
-      fit.sequences.emplace_back(tokens, std::max<std::int64_t>(0, (memory - fit.weights) / each));
+  for (const Precision precision : {Precision::kBf16, Precision::kFp32}) {
+    BackendOptions backend;
+    backend.precision = precision;
+    const MemoryPlan none = PlanMemory(facts.shape, backend, 0, 0);
+    Fit fit{precision, none.weights, {}};
+    const std::int64_t limit = std::min<std::int64_t>(facts.shape.max_positions, 1 << 20);
+    for (std::int64_t tokens = 1024; tokens <= limit; tokens *= 4) {
+      const std::int64_t each = PlanMemory(facts.shape, backend, 1, tokens).total() - none.total();
+      fit.sequences.emplace_back(tokens, std::max<std::int64_t>(0, memory - none.total()) / each);
     }
     fits.push_back(std::move(fit));
   }
@@ -113,7 +115,7 @@ Json FitsJson(const std::vector<Fit>& fits, std::int64_t memory) {
     Json sequences;
     for (const auto& [tokens, count] : fit.sequences)
       sequences.Push(Json(Json::Object{{"tokens", tokens}, {"sequences", count}}));
-    rows.Push(Json(Json::Object{{"precision", fit.precision},
+    rows.Push(Json(Json::Object{{"precision", PrecisionName(fit.precision)},
                                 {"weight_bytes", fit.weights},
                                 {"fits", std::move(sequences)}}));
   }
@@ -157,14 +159,12 @@ void PrintFacts(const Facts& facts) {
 }
 
 void PrintFits(const std::vector<Fit>& fits, std::int64_t memory) {
-  fmt::print(
-      "\nSequences at once in {} (weights, keys and values, state; the engine's workspace comes on "
-      "top)\n  {:<10} {:>9}",
-      FormatBytes(memory), "precision", "weights");
+  fmt::print("\nSequences at once in {} on the CPU backend, its workspace included\n  {:<10} {:>9}",
+             FormatBytes(memory), "precision", "weights");
   for (const auto& [tokens, count] : fits[0].sequences)
     fmt::print(" {:>12}", FormatCount(tokens) + " tok");
   for (const Fit& fit : fits) {
-    fmt::print("\n  {:<10} {:>9}", fit.precision, FormatBytes(fit.weights));
+    fmt::print("\n  {:<10} {:>9}", PrecisionName(fit.precision), FormatBytes(fit.weights));
     for (const auto& [tokens, count] : fit.sequences)
       fmt::print(" {:>12}", count == 0 ? "-" : FormatCount(count));
   }

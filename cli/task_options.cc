@@ -1,23 +1,16 @@
 #include "cli/task_options.h"
 
-#include <cstdlib>
-
 #include "runner/tokenizer/tokenizer.h"
+#include "tasks/data/manifest.h"
 
 namespace h1bench::cli {
-
-std::filesystem::path DefaultDataFolder() {
-  if (const char* data = std::getenv("XDG_DATA_HOME"); data != nullptr && *data != 0) return std::filesystem::path(data) / "h1bench/data";
-  const char* home = std::getenv("HOME");
-  return std::filesystem::path(home == nullptr ? "." : home) / ".local/share/h1bench/data";
-}
 
 void AddTaskArguments(CLI::App& app, TaskArguments& arguments) {
   std::string names = "One of:";
   for (const std::string& name : tasks::TaskNames()) names += " " + name;
   tasks::TaskOptions& options = arguments.options;
   app.add_option("TASK", arguments.task, names)->required();
-  app.add_option("--data", arguments.data, "Folder of the benchmark files")->default_str(DefaultDataFolder().string());
+  app.add_option("--data", arguments.data, "Folder of the benchmark files")->default_str("~/.local/share/h1bench/data");
   app.add_option("--shots", options.shots, "Worked examples in front (default: the task's)");
   app.add_option("--subjects", options.subjects, "MMLU subjects (default: all)")->delimiter(',');
   app.add_option("--limit", options.limit, "First documents of each subset only");
@@ -31,7 +24,7 @@ void AddTaskArguments(CLI::App& app, TaskArguments& arguments) {
 
 Result<std::unique_ptr<tasks::Task>> LoadFromArguments(const TaskArguments& arguments) {
   tasks::TaskOptions options = arguments.options;
-  options.data = arguments.data.empty() ? DefaultDataFolder() : std::filesystem::path(arguments.data);
+  options.data = arguments.data.empty() ? tasks::DefaultDataFolder() : std::filesystem::path(arguments.data);
   if (!arguments.model.empty()) {
     H1_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Open(arguments.model));
     auto shared = std::make_shared<Tokenizer>(std::move(tokenizer));

@@ -19,7 +19,4 @@ struct TaskArguments {
 void AddTaskArguments(CLI::App& app, TaskArguments& arguments);
 Result<std::unique_ptr<tasks::Task>> LoadFromArguments(const TaskArguments& arguments);
 
-/// ~/.local/share/h1bench/data, or $XDG_DATA_HOME/h1bench/data.
-std::filesystem::path DefaultDataFolder();
-
 }  // namespace h1bench::cli

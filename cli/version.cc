@@ -15,36 +15,14 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "kernels/backend.h"
+
 namespace h1bench::cli {
 namespace {
 
 std::string DnnlVersion() {
   const dnnl_version_t* version = dnnl_version();
   return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
-}
-
-/// What oneDNN may use on this machine.
-const char* DnnlIsa() {
-  switch (dnnl_get_effective_cpu_isa()) {
-    case dnnl_cpu_isa_sse41:
-      return "sse4.1";
-    case dnnl_cpu_isa_avx:
-      return "avx";
-    case dnnl_cpu_isa_avx2:
-      return "avx2";
-    case dnnl_cpu_isa_avx2_vnni:
-      return "avx2-vnni";
-    case dnnl_cpu_isa_avx512_core:
-      return "avx512";
-    case dnnl_cpu_isa_avx512_core_vnni:
-      return "avx512-vnni";
-    case dnnl_cpu_isa_avx512_core_bf16:
-      return "avx512-bf16";
-    case dnnl_cpu_isa_avx512_core_amx:
-      return "avx512-amx";
-    default:
-      return "other";
-  }
 }
 
 std::string PcreVersion() {
@@ -84,7 +62,8 @@ Json VersionJson() {
       .Set("dirty", info.dirty);
   json.Set("source_digest", info.source_digest).Set("engine_build", EngineBuild());
   json.Set("compiler", info.compiler).Set("build_type", info.build_type).Set("flags", info.flags);
-  json.Set("backends", Json::Array{Json(Json::Object{{"name", "cpu"}, {"isa", DnnlIsa()}})});
+  json.Set("backends",
+           Json::Array{Json(Json::Object{{"name", "cpu"}, {"identity", CpuIdentity()}})});
   json.Set("libraries", Libraries());
   return json;
 }
@@ -97,7 +76,7 @@ std::string VersionText() {
                       info.dirty ? " (dirty)" : "");
   text += fmt::format("sources    sha256 {}\n", info.source_digest);
   text += fmt::format("compiler   {}, {}, {}\n", info.compiler, info.build_type, info.flags);
-  text += fmt::format("backends   cpu ({})\n", DnnlIsa());
+  text += fmt::format("backends   {}\n", CpuIdentity());
   text += "libraries ";
   const Json libraries = Libraries();
   for (const auto& [name, version] : libraries.as_object())
