@@ -15,7 +15,8 @@ std::vector<const Command*>& Registry() {
 
 int Main(int argc, char** argv) {
   SetBuildInfo(CompiledBuildInfo());
-  CLI::App app("h1bench: which Falcon-H1 is best for my accuracy, memory, speed and energy budget?");
+  CLI::App app(
+      "h1bench: which Falcon-H1 is best for my accuracy, memory, speed and energy budget?", "h1bench");
   app.require_subcommand(0, 1);
   app.set_help_all_flag("--help-all", "Help of every subcommand");
   bool version = false;
