@@ -40,7 +40,8 @@ FakeEngine Make(const Config& setup) {
 }
 
 /// Runs and checks that the backend was used well.
-std::vector<EngineResponse> Answer(const Config& setup, const std::vector<EngineRequest>& requests) {
+std::vector<EngineResponse> Answer(const Config& setup,
+                                   const std::vector<EngineRequest>& requests) {
   FakeEngine made = Make(setup);
   std::vector<EngineResponse> responses = RunAll(*made.engine, requests);
   EXPECT_EQ(made.backend->misuse(), "");
@@ -285,7 +286,8 @@ TEST(EngineFake, StoppingAndFailingReleaseEverySlot) {
   EXPECT_EQ(failed.code(), StatusCode::kUnavailable);
   EXPECT_EQ(made.backend->live_slots(), 0U);
   EXPECT_EQ(made.backend->misuse(), "");
-  EXPECT_EQ(Digest(RunAll(*made.engine, requests)), Digest(Answer({}, requests)));  // goes on after it
+  EXPECT_EQ(Digest(RunAll(*made.engine, requests)),
+            Digest(Answer({}, requests)));  // goes on after it
 }
 
 TEST(EngineFake, EosEndsAndIsCounted) {
