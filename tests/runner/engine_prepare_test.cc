@@ -94,7 +94,7 @@ TEST(EnginePrepare, ScoringKeepsTheLastTokens) {
   prepared = Prepare(request, ToyRules(10));
   EXPECT_EQ(prepared.truncated_tokens, 10);
   EXPECT_EQ(prepared.prompt_tokens, 10);
-  EXPECT_EQ(prepared.sequences[0].input, (Ids{10, 11, 12, 13, 14, 15, 16, kBos, 18, 19}));
+  EXPECT_EQ(prepared.sequences[0].input, (Ids{10, 11, 12, 13, 14, 15, 16, 17, 18, 19}));
   prepared = Prepare(request, ToyRules(3));
   EXPECT_EQ(prepared.sequences[1].input, (Ids{19, 101, 102}));
   EXPECT_EQ(Prepare(request, ToyRules(2)).status.code(), StatusCode::kInvalidArgument);
