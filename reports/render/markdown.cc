@@ -1,0 +1,117 @@
+#include <algorithm>
+
+#include "reports/render/render.h"
+
+namespace h1bench::reports {
+namespace {
+
+class Markdown {
+ public:
+  explicit Markdown(const Report& report) : report_(report) {}
+
+  std::string Render() {
+    Line("# {}", EscapeMarkdown(report_.title));
+    Line("\n{}", EscapeMarkdown(report_.answer));
+    Leaderboard();
+    if (!report_.warnings.empty()) {
+      Line("\n## Worth a look\n");
+      for (const std::string& warning : report_.warnings) Line("- {}", EscapeMarkdown(warning));
+    }
+    for (std::size_t task = 0; task < report_.tasks.size(); ++task) TaskSection(task);
+    Methods();
+    return out_;
+  }
+
+ private:
+  template <typename... Args>
+  void Line(fmt::format_string<Args...> format, Args&&... args) {
+    out_ += fmt::format(format, std::forward<Args>(args)...) + "\n";
+  }
+
+  void Leaderboard() {
+    Line("\n## Leaderboard\n\nScores in percent with 95 % intervals.\n");
+    std::string head = "| model | precision | average |", rule = "|---|---|--:|";
+    for (const ReportTask& task : report_.tasks) {
+      head += " " + EscapeMarkdown(task.name) + " |";
+      rule += "--:|";
+    }
+    head += " weights |";
+    rule += "--:|";
+    if (report_.timing) {
+      head += " tokens/s | time | peak memory |";
+      rule += "--:|--:|--:|";
+    }
+    Line("{}\n{}", head, rule);
+    for (const std::size_t place : report_.ranking) {
+      const ReportVariant& variant = report_.variants[place];
+      std::string row = fmt::format("| {} | {} | {} |", EscapeMarkdown(variant.name), variant.precision,
+                                    variant.average ? Percent(*variant.average) : "n/a");
+      for (const Cell& cell : variant.cells) row += fmt::format(" {} |", cell.scored == 0 ? "n/a" : Percent(cell.primary));
+      row += fmt::format(" {} |", Bytes(variant.weight_bytes));
+      if (report_.timing) {
+        row += fmt::format(" {:.0f} | {} | {} |", variant.tokens_per_second, Duration(variant.busy_seconds),
+                           variant.memory ? Bytes(variant.memory->peak_rss) : "n/a");
+      }
+      Line("{}", row);
+    }
+    for (const ReportVariant& variant : report_.variants) {
+      for (std::size_t task = 0; task < variant.cells.size(); ++task) {
+        if (!variant.cells[task].missing_reason.empty()) {
+          Line("\nn/a: {} on {}: {}", EscapeMarkdown(variant.label()), EscapeMarkdown(report_.tasks[task].name), variant.cells[task].missing_reason);
+        }
+      }
+    }
+  }
+
+  void Table(const char* what, std::size_t task, std::vector<NamedEstimate> Cell::*list) {
+    std::vector<std::string> names;
+    for (const ReportVariant& variant : report_.variants) {
+      for (const NamedEstimate& one : variant.cells[task].*list) {
+        if (std::find(names.begin(), names.end(), one.name) == names.end()) names.push_back(one.name);
+      }
+    }
+    if (names.empty()) return;
+    std::string head = fmt::format("\n| {} |", what), rule = "|---|";
+    for (const ReportVariant& variant : report_.variants) {
+      head += " " + EscapeMarkdown(variant.label()) + " |";
+      rule += "--:|";
+    }
+    Line("{}\n{}", head, rule);
+    for (const std::string& name : names) {
+      std::string row = fmt::format("| {} |", EscapeMarkdown(name));
+      for (const ReportVariant& variant : report_.variants) {
+        const auto& estimates = variant.cells[task].*list;
+        const auto found = std::find_if(estimates.begin(), estimates.end(), [&](const NamedEstimate& one) { return one.name == name; });
+        row += found == estimates.end() ? " n/a |" : fmt::format(" {} |", Percent(found->estimate));
+      }
+      Line("{}", row);
+    }
+  }
+
+  void TaskSection(std::size_t place) {
+    const ReportTask& task = report_.tasks[place];
+    Line("\n## {}\n\n{}{}", EscapeMarkdown(task.name), EscapeMarkdown(task.protocol),
+         task.chance && *task.chance > 0 ? fmt::format(" Chance is {:.0f} %.", *task.chance * 100) : "");
+    Table("metric", place, &Cell::metrics);
+    Table("group", place, &Cell::groups);
+    if (!report_.variants.empty() && report_.variants[0].cells[place].subsets.size() > 1) Table("subset", place, &Cell::subsets);
+  }
+
+  void Methods() {
+    Line("\n## Methods and reproducibility\n");
+    for (const auto& [label, value] : report_.methods) Line("- {}: {}", EscapeMarkdown(label), EscapeMarkdown(value));
+    for (const auto& [label, value] : report_.environment) Line("- {}: {}", EscapeMarkdown(label), EscapeMarkdown(value));
+    for (const std::string& sentence : ScopeOfDeterminism()) Line("- {}", EscapeMarkdown(sentence));
+    Line("\n---\n\nresults digest `{}`", report_.results_digest);
+    if (!report_.database_digest.empty()) Line("\ndatabase digest `{}`", report_.database_digest);
+  }
+
+  const Report& report_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string RenderMarkdown(const Report& report) { return Markdown(report).Render(); }
+
+}  // namespace h1bench::reports

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+
+#include "reports/report.h"
+
+/// Pure functions from a report to text. Equal reports give equal bytes. Text that models or datasets wrote is escaped for
+/// the format it goes into.
+namespace h1bench::reports {
+
+/// GitHub-flavoured Markdown.
+std::string RenderMarkdown(const Report& report);
+/// {"version": 1, ...} with every number at full precision; docs/report-json.md names the members.
+std::string RenderJson(const Report& report);
+/// One self-contained HTML page: no network, readable without scripts.
+std::string RenderHtml(const Report& report);
+/// The leaderboard as a plain table of at most `width` columns where the tasks fit.
+std::string RenderTerminal(const Report& report, bool colour);
+
+// --- shared by the renderers ---
+
+/// "55.1 ± 0.8" in percent, or "n/a".
+std::string Percent(const Estimate& estimate);
+/// "1.04 GB" (powers of ten).
+std::string Bytes(std::int64_t bytes);
+/// "1.2 s", "3 min 20 s", "2 h 5 min".
+std::string Duration(double seconds);
+/// 1234567 -> "1,234,567".
+std::string Grouped(std::int64_t number);
+std::string EscapeMarkdown(const std::string& text);
+std::string EscapeHtml(const std::string& text);
+
+}  // namespace h1bench::reports
