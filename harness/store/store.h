@@ -36,6 +36,7 @@ struct SampleRow {
   std::string prompt, prompt_sha256;
   std::string request_json;                // {"continuations":[..],"stops":[..],"max_new_tokens":n,...}
   std::int64_t cost_tokens = 0;            // estimate, for shards and the ETA
+  std::int64_t losses = 0;                 // workers that died while they held it; not written by CreateRun
 };
 
 struct ResponseRow {

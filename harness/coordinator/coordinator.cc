@@ -1,0 +1,392 @@
+#include "harness/coordinator/coordinator.h"
+
+#include <algorithm>
+
+#include "harness/coordinator/request.h"
+
+namespace h1bench {
+namespace {
+
+constexpr std::chrono::milliseconds kLongestPoll{20'000};
+constexpr std::size_t kNameLimit = 200;
+
+double Seconds(std::chrono::steady_clock::duration d) { return std::chrono::duration<double>(d).count(); }
+
+}  // namespace
+
+Coordinator::Coordinator(Store& store, Clock& clock, const CoordinatorOptions& options, std::function<void(ScoreJob)> score)
+    : store_(store), clock_(clock), options_(options), score_(std::move(score)), leases_(clock, options.lease_ttl) {}
+
+Status Coordinator::Keep(Status status) {
+  if (!status.ok() && status.code() != StatusCode::kFailedPrecondition && fatal_.ok()) fatal_ = status;
+  return status;
+}
+
+// --- runs ---
+
+Status Coordinator::StartRun(std::int64_t id, const std::string& identity, std::shared_ptr<const TaskSet> tasks) {
+  if (active_.count(id) > 0) return Status::Ok();
+  H1_RETURN_IF_ERROR(Keep(store_.RevokeAllLeases(id)));
+  auto run = std::make_unique<Run>();
+  run->id = id;
+  run->identity = identity;
+  run->tasks = std::move(tasks);
+  run->started = clock_.Steady();
+  H1_ASSIGN_OR_RETURN(const RunRow row, store_.GetRun(id));
+  run->name = row.name;
+  H1_ASSIGN_OR_RETURN(const std::vector<VariantRow> variants, store_.Variants(id));
+  for (const VariantRow& variant : variants) run->variants[variant.id] = variant;
+  H1_ASSIGN_OR_RETURN(const std::vector<SampleRow> pending, store_.PendingSamples(id));
+  run->limits = ChooseLimits(pending, options_.expected_workers);
+  run->queue.Add(BuildShards(pending, run->limits));
+  H1_RETURN_IF_ERROR(Keep(run->progress.Scan(store_, id)));
+  H1_ASSIGN_OR_RETURN(const std::vector<std::int64_t> poisoned, store_.PoisonedSamples(id));
+  run->poisoned = static_cast<std::int64_t>(poisoned.size());
+  H1_RETURN_IF_ERROR(Keep(ScoreUnscored(*run)));
+  active_[id] = std::move(run);
+  started_ = true;
+  ServeParked();
+  return Status::Ok();
+}
+
+Status Coordinator::CancelRun(std::int64_t id) {
+  const auto found = active_.find(id);
+  if (found == active_.end()) return NotFound("run {} is not being worked on here", id);
+  for (const std::int64_t lease : leases_.OfRun(id)) {
+    leases_.Remove(lease);
+    H1_RETURN_IF_ERROR(Keep(store_.RevokeLease(lease, false).status()));
+  }
+  H1_RETURN_IF_ERROR(Keep(store_.FinishRun(id, "cancelled", Elapsed(*found->second), clock_.WallUnixMillis())));
+  active_.erase(found);
+  return Status::Ok();
+}
+
+Status Coordinator::Requeue(Run& run) {
+  H1_ASSIGN_OR_RETURN(const std::vector<SampleRow> pending, store_.PendingSamples(run.id));
+  run.queue.Clear();
+  run.queue.Add(BuildShards(pending, run.limits));
+  return Status::Ok();
+}
+
+Status Coordinator::ScoreUnscored(Run& run) {
+  return store_.ForEachUnscored(run.id, kScorerVersion, [&](const SampleRow& sample, const ResponseRow* response) {
+    if (response == nullptr) {
+      run.cannot_score.insert(sample.id);
+    } else if (run.cannot_score.count(sample.id) == 0) {
+      ScoreSample(run, sample, *response);
+    }
+    return Status::Ok();
+  });
+}
+
+void Coordinator::ScoreSample(Run& run, const SampleRow& sample, const ResponseRow& response) {
+  if (!response.error.empty()) {  // no answer is no score: a wrong number is worse than none
+    run.cannot_score.insert(sample.id);
+    return;
+  }
+  ++run.scoring;
+  score_({run.id, sample.id, sample.run_task_id, sample.variant_id, sample.index, sample.subset, ToTask(response), run.tasks});
+}
+
+void Coordinator::AddScore(const ScoreResult& result) {
+  const auto found = active_.find(result.run);
+  if (found == active_.end()) return;
+  Run& run = *found->second;
+  --run.scoring;
+  if (!result.score) {
+    run.cannot_score.insert(result.sample_id);
+    return;
+  }
+  if (Keep(store_.InsertScores({*result.score})).ok()) run.progress.Scored(result.sample_id, *result.score);
+}
+
+void Coordinator::FinishIfDone(Run& run) {
+  if (!run.queue.empty() || run.scoring > 0 || !leases_.OfRun(run.id).empty()) return;
+  const auto look_again = [&]() -> Status {
+    H1_RETURN_IF_ERROR(Requeue(run));
+    H1_RETURN_IF_ERROR(ScoreUnscored(run));
+    if (!run.queue.empty() || run.scoring > 0) return Status::Ok();
+    return store_.FinishRun(run.id, "finished", Elapsed(run), clock_.WallUnixMillis());
+  };
+  if (!Keep(look_again()).ok()) return;
+  if (run.queue.empty() && run.scoring == 0) active_.erase(run.id);
+}
+
+double Coordinator::Elapsed(const Run& run) const { return Seconds(clock_.Steady() - run.started); }
+
+// --- workers ---
+
+Status Coordinator::CheckWorker(const std::string& name, const std::string& incarnation, Worker** worker) {
+  if (!fatal_.ok()) return Unavailable("the coordinator is stopping: {}", fatal_.message());
+  if (shut_down_) return Unavailable("the coordinator is shutting down");
+  const auto found = workers_.find(name);
+  if (found == workers_.end()) return NotFound("worker {} is not registered", name);
+  if (found->second.incarnation != incarnation) {
+    return FailedPrecondition("another process registered as worker {}; give each worker its own --name", name);
+  }
+  found->second.last_seen = clock_.Steady();
+  leases_.Renew(name);
+  if (worker != nullptr) *worker = &found->second;
+  return Status::Ok();
+}
+
+Status Coordinator::Register(const v1::RegisterRequest& request, v1::RegisterResponse& response) {
+  if (request.worker_name().empty() || request.worker_name().size() > kNameLimit || request.incarnation().empty() ||
+      request.incarnation().size() > kNameLimit) {
+    return InvalidArgument("Register: worker_name and incarnation must have 1 to {} bytes", kNameLimit);
+  }
+  if (!fatal_.ok() || shut_down_) return Unavailable("the coordinator is stopping");
+  response.set_lease_ttl_ms(options_.lease_ttl.count());
+  response.set_heartbeat_ms(options_.heartbeat.count());
+  Worker& worker = workers_[request.worker_name()];
+  worker.last_seen = clock_.Steady();
+  if (worker.incarnation == request.incarnation()) return Status::Ok();  // the answer got lost
+  RevokeAllOf(request.worker_name(), true);
+  worker.incarnation = request.incarnation();
+  worker.environment_json = request.environment_json();
+  worker.identity = request.identity();
+  worker.recorded_in.clear();
+  return Status::Ok();
+}
+
+Status Coordinator::Heartbeat(const v1::HeartbeatRequest& request, v1::HeartbeatResponse& response) {
+  H1_RETURN_IF_ERROR(CheckWorker(request.worker_name(), request.incarnation()));
+  for (const std::int64_t id : request.lease_ids()) {
+    const Lease* lease = leases_.Find(id);
+    if (lease == nullptr || lease->worker != request.worker_name()) response.add_lost_lease_ids(id);
+  }
+  return Status::Ok();
+}
+
+Status Coordinator::Drain(const v1::DrainRequest& request) {
+  H1_RETURN_IF_ERROR(CheckWorker(request.worker_name(), request.incarnation()));
+  if (!request.failure().empty()) failures_.push_back(request.worker_name() + ": " + request.failure());
+  RevokeAllOf(request.worker_name(), false);
+  workers_.erase(request.worker_name());
+  ServeParked();
+  return Status::Ok();
+}
+
+void Coordinator::WorkerLost(const std::string& worker) {
+  workers_.erase(worker);
+  RevokeAllOf(worker, true);
+  ServeParked();
+}
+
+std::int64_t Coordinator::workers_alive() const {
+  const auto since = clock_.Steady() - options_.lease_ttl;
+  return std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) { return entry.second.last_seen > since; });
+}
+
+// --- leases ---
+
+void Coordinator::AskLease(LeaseCall call) {
+  if (const Status status = CheckWorker(call.request.worker_name(), call.request.incarnation()); !status.ok()) {
+    call.respond(status, {});
+    return;
+  }
+  if (TryLease(call)) return;
+  const auto wait = std::clamp(std::chrono::milliseconds(call.request.wait_ms()), std::chrono::milliseconds(0), kLongestPoll);
+  parked_.push_back({std::move(call), clock_.Steady() + wait});
+}
+
+bool Coordinator::TryLease(LeaseCall& call) {
+  if (call.cancelled()) return true;
+  Worker* worker = nullptr;
+  const std::string& name = call.request.worker_name();
+  if (const Status status = CheckWorker(name, call.request.incarnation(), &worker); !status.ok()) {
+    call.respond(status, {});
+    return true;
+  }
+  std::string refused;
+  for (auto& [id, run] : active_) {
+    if (run->queue.empty()) continue;
+    if (run->identity != worker->identity) {
+      refused = fmt::format("run {} was planned for the engine \"{}\", this worker is \"{}\": its answers would not be the same bits",
+                            id, run->identity, worker->identity);
+      continue;
+    }
+    Result<v1::LeaseResponse> response = Grant(*run, *run->queue.Take(call.request.loaded_variant()), name, *worker);
+    call.respond(response.status(), response.ok() ? *response : v1::LeaseResponse());
+    return true;
+  }
+  if (!refused.empty()) {
+    call.respond(FailedPrecondition("{}", refused), {});
+    return true;
+  }
+  if (!active_.empty() || !started_ || !options_.finish_when_idle) return false;
+  v1::LeaseResponse finished;
+  finished.set_finished(true);
+  call.respond(Status::Ok(), finished);
+  return true;
+}
+
+Result<v1::LeaseResponse> Coordinator::Grant(Run& run, Shard shard, const std::string& name, Worker& worker) {
+  if (worker.recorded_in.insert(run.id).second) {
+    H1_RETURN_IF_ERROR(Keep(store_.RecordWorker(run.id, name, worker.incarnation, worker.environment_json)));
+  }
+  const Result<LeaseGrant> grant = store_.GrantLease(run.id, name, worker.incarnation, shard.samples);
+  if (!grant.ok()) return Keep(grant.status());
+  Lease lease;
+  lease.id = grant->lease_id;
+  lease.attempt = grant->attempt;
+  lease.run = run.id;
+  lease.worker = name;
+  v1::LeaseResponse response;
+  response.set_lease_id(lease.id);
+  response.set_attempt(lease.attempt);
+  const VariantRow& variant = run.variants[shard.variant_id];
+  v1::Variant& wire = *response.mutable_variant();
+  wire.set_id(variant.id);
+  wire.set_path(variant.model_path);
+  wire.set_model_digest(variant.model_digest);
+  wire.set_precision(variant.precision);
+  wire.set_max_length(variant.max_length);
+  wire.set_identity(run.identity);
+  for (const std::int64_t id : shard.samples) {
+    Result<SampleRow> sample = store_.GetSample(id);
+    if (!sample.ok()) return Keep(sample.status());
+    Result<v1::Request> request = ToWire(*sample);
+    if (!request.ok()) return Keep(request.status());
+    *response.add_requests() = std::move(request).value();
+    lease.remaining[id] = std::move(sample).value();
+  }
+  leases_.Add(std::move(lease));
+  return response;
+}
+
+Status Coordinator::Submit(const v1::SubmitRequest& request) {
+  H1_RETURN_IF_ERROR(CheckWorker(request.worker_name(), request.incarnation()));
+  Lease* lease = leases_.Find(request.lease_id());
+  if (lease == nullptr || lease->worker != request.worker_name()) {
+    return FailedPrecondition("lease {} is no longer live", request.lease_id());
+  }
+  std::vector<std::pair<std::int64_t, ResponseRow>> rows;
+  for (const v1::Response& response : request.responses()) {
+    rows.emplace_back(response.sample_id(), FromWire(response, request.worker_name()));
+  }
+  // The store checks the lease again in the transaction that inserts; what it returned OK for is on disk.
+  H1_RETURN_IF_ERROR(Keep(store_.SubmitResponses(lease->id, request.attempt(), request.incarnation(), rows, request.last())));
+  const auto found = active_.find(lease->run);
+  if (found == active_.end()) return Status::Ok();
+  Run& run = *found->second;
+  for (const auto& [sample_id, row] : rows) {
+    const auto sample = lease->remaining.find(sample_id);
+    if (sample == lease->remaining.end()) continue;  // a repeated call
+    run.progress.Answered(sample->second, row, clock_.Steady());
+    ScoreSample(run, sample->second, row);
+    if (!request.memory_json().empty() && sample_id == rows.back().first) {
+      H1_RETURN_IF_ERROR(Keep(store_.RecordMemory(run.id, sample->second.variant_id, request.worker_name(), request.memory_json())));
+    }
+    lease->remaining.erase(sample);
+  }
+  if (request.last()) {
+    std::vector<SampleRow> left;
+    for (auto& [id, sample] : lease->remaining) left.push_back(std::move(sample));
+    leases_.Remove(request.lease_id());
+    if (!left.empty()) run.queue.Add(BuildShards(left, run.limits));
+    ServeParked();
+  }
+  return Status::Ok();
+}
+
+void Coordinator::RevokeAllOf(const std::string& worker, bool lost) {
+  for (const std::int64_t lease : leases_.OfWorker(worker)) Revoke(lease, lost);
+}
+
+void Coordinator::Revoke(std::int64_t id, bool lost) {
+  Lease lease = leases_.Remove(id);
+  const Result<std::vector<std::int64_t>> poisoned = store_.RevokeLease(id, lost);
+  if (!Keep(poisoned.status()).ok()) return;
+  const auto found = active_.find(lease.run);
+  if (found == active_.end()) return;
+  Run& run = *found->second;
+  for (const std::int64_t sample : *poisoned) {
+    run.progress.GivenUp(lease.remaining[sample]);
+    lease.remaining.erase(sample);
+    run.cannot_score.insert(sample);
+    ++run.poisoned;
+  }
+  std::vector<SampleRow> left;
+  for (auto& [sample_id, sample] : lease.remaining) {
+    if (lost) ++sample.losses;
+    left.push_back(std::move(sample));
+  }
+  run.queue.Add(BuildShards(left, run.limits));
+}
+
+void Coordinator::ServeParked() {
+  for (auto parked = parked_.begin(); parked != parked_.end();) {
+    parked = TryLease(parked->call) ? parked_.erase(parked) : std::next(parked);
+  }
+}
+
+void Coordinator::Tick() {
+  for (const std::int64_t lease : leases_.Expired()) Revoke(lease, true);
+  std::vector<Run*> runs;
+  for (auto& [id, run] : active_) runs.push_back(run.get());
+  for (Run* run : runs) FinishIfDone(*run);
+  // A waiting poll is no sign of life: only what a worker sends is. So its lease may end while it waits for another.
+  ServeParked();
+  const Time now = clock_.Steady();
+  for (auto parked = parked_.begin(); parked != parked_.end();) {
+    if (parked->until > now) {
+      ++parked;
+      continue;
+    }
+    parked->call.respond(Status::Ok(), {});
+    parked = parked_.erase(parked);
+  }
+}
+
+void Coordinator::Shutdown() {
+  shut_down_ = true;
+  for (Parked& parked : parked_) parked.call.respond(Unavailable("the coordinator is shutting down"), {});
+  parked_.clear();
+}
+
+// --- for people ---
+
+Result<v1::RunProgress> Coordinator::Progress(std::int64_t id) {
+  if (id == 0) {
+    H1_ASSIGN_OR_RETURN(const std::vector<RunRow> rows, store_.ListRuns());
+    if (rows.empty()) return NotFound("there is no run yet");
+    id = rows.back().id;
+  }
+  H1_ASSIGN_OR_RETURN(const RunRow row, store_.GetRun(id));
+  v1::RunProgress out;
+  out.set_run(id);
+  out.set_name(row.name);
+  out.set_state(row.state);
+  out.set_workers(workers_alive());
+  if (const auto found = active_.find(id); found != active_.end()) {
+    out.set_poisoned(found->second->poisoned);
+    out.set_elapsed_seconds(Elapsed(*found->second));
+    found->second->progress.Describe(out, clock_.Steady());
+    return out;
+  }
+  ProgressCounter counter;
+  H1_RETURN_IF_ERROR(counter.Scan(store_, id));
+  counter.Describe(out, clock_.Steady());
+  H1_ASSIGN_OR_RETURN(const std::vector<std::int64_t> poisoned, store_.PoisonedSamples(id));
+  out.set_poisoned(static_cast<std::int64_t>(poisoned.size()));
+  out.set_elapsed_seconds(row.wall_seconds);
+  H1_ASSIGN_OR_RETURN(const std::string digest, store_.ResultsDigest(id));
+  out.set_results_digest(digest);
+  return out;
+}
+
+Result<v1::ListRunsResponse> Coordinator::ListRuns() {
+  H1_ASSIGN_OR_RETURN(const std::vector<RunRow> rows, store_.ListRuns());
+  v1::ListRunsResponse out;
+  for (const RunRow& row : rows) {
+    v1::RunProgress& run = *out.add_runs();
+    run.set_run(row.id);
+    run.set_name(row.name);
+    run.set_state(row.state);
+    run.set_elapsed_seconds(row.wall_seconds);
+  }
+  return out;
+}
+
+}  // namespace h1bench
