@@ -1,0 +1,62 @@
+#include "runner/checkpoint/checkpoint.h"
+#include "runner/tokenizer/tokenizer.h"
+#include "runner/worker/identity.h"
+#include "runner/worker/worker.h"
+
+namespace h1bench {
+
+Result<std::unique_ptr<Engine>> LoadVariant(const v1::Variant& variant, const WorkerOptions& options) {
+  H1_ASSIGN_OR_RETURN(const std::string identity, EngineIdentity(options.engine));
+  if (identity != variant.identity()) {
+    return FailedPrecondition("the run was planned for the engine \"{}\", this is \"{}\"", variant.identity(), identity);
+  }
+  if (options.engine == "null") return MakeNullEngine(options.null_engine);
+  H1_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(variant.path()));
+  H1_ASSIGN_OR_RETURN(const std::string digest, checkpoint.Digest());
+  if (digest != variant.model_digest()) {
+    return FailedPrecondition("{}: the files changed since the run was planned (digest {}, was {})", variant.path(), digest,
+                              variant.model_digest());
+  }
+  H1_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Open(variant.path()));
+  EngineOptions engine_options = options.engine_options;
+  engine_options.max_length = variant.max_length();
+  H1_ASSIGN_OR_RETURN(engine_options.backend.precision, ParsePrecision(variant.precision()));
+  return Engine::Create(std::make_shared<const Checkpoint>(std::move(checkpoint)),
+                        std::make_shared<const Tokenizer>(std::move(tokenizer)), engine_options);
+}
+
+EngineRequest FromWire(const v1::Request& request, std::int64_t tag) {
+  EngineRequest out;
+  out.tag = tag;
+  out.context = request.context();
+  out.continuations.assign(request.continuations().begin(), request.continuations().end());
+  out.stops.assign(request.stops().begin(), request.stops().end());
+  out.max_new_tokens = request.max_new_tokens();
+  out.temperature = request.temperature();
+  out.top_p = request.top_p();
+  out.sampling_key = request.sampling_key();
+  return out;
+}
+
+v1::Response ToWire(const v1::Request& request, const EngineResponse& response) {
+  v1::Response out;
+  out.set_key(request.key());
+  out.set_sample_id(request.sample_id());
+  if (!response.status.ok()) out.set_error(response.status.message());
+  out.set_text(response.text);
+  for (const double value : response.loglikelihoods) out.add_loglikelihoods(value);
+  for (const bool flag : response.is_greedy) out.add_is_greedy(flag);
+  out.set_prompt_tokens(response.prompt_tokens);
+  out.set_generated_tokens(response.generated_tokens);
+  out.set_truncated_tokens(response.truncated_tokens);
+  out.set_reused_tokens(response.reused_tokens);
+  for (const std::int32_t id : response.first_ids) out.add_first_ids(static_cast<std::uint32_t>(id));
+  for (const std::int32_t id : response.last_ids) out.add_last_ids(static_cast<std::uint32_t>(id));
+  out.set_finish(response.finish);
+  out.set_queue_seconds(response.queue_seconds);
+  out.set_prefill_seconds(response.prefill_seconds);
+  out.set_decode_seconds(response.decode_seconds);
+  return out;
+}
+
+}  // namespace h1bench

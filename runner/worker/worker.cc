@@ -1,0 +1,174 @@
+#include "runner/worker/worker.h"
+
+#include <sys/random.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <thread>
+
+#include "base/json.h"
+#include "runner/worker/client.h"
+#include "runner/worker/identity.h"
+#include "runner/worker/life.h"
+
+namespace h1bench {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr std::int64_t kPollMs = 10'000;
+constexpr int kFlushResponses = 64;
+constexpr std::chrono::milliseconds kFlushAfter{1'000};  // what a kill -9 may cost
+constexpr std::size_t kFlushBytes = 1 << 20;
+
+std::string RandomIncarnation() {
+  std::uint64_t words[2] = {};
+  if (getrandom(words, sizeof words, 0) != sizeof words) words[0] = static_cast<std::uint64_t>(SteadyClock::now().time_since_epoch().count());
+  return fmt::format("{:016x}{:016x}", words[0], words[1]);
+}
+
+std::string MemoryJson(const MemoryPlan& used) {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  Json json;
+  json.Set("weights", used.weights).Set("kv", used.kv).Set("state", used.state).Set("workspace", used.workspace);
+  json.Set("context", used.context).Set("peak_rss", static_cast<std::int64_t>(usage.ru_maxrss) * 1024);
+  return WriteJson(json);
+}
+
+class Worker {
+ public:
+  Worker(const WorkerOptions& options, std::string identity)
+      : options_(options), client_(options.coordinator), incarnation_(RandomIncarnation()),
+        life_(client_, Registration(identity), options.parent) {}
+
+  Status Run() {
+    H1_RETURN_IF_ERROR(life_.Begin());
+    const Status status = Loop();
+    v1::DrainRequest drain;
+    drain.set_worker_name(options_.name);
+    drain.set_incarnation(incarnation_);
+    if (!status.ok()) drain.set_failure(status.message());
+    (void)client_.Drain(drain);  // a courtesy: without it the leases end by themselves
+    return status;
+  }
+
+ private:
+  v1::RegisterRequest Registration(const std::string& identity) const {
+    v1::RegisterRequest request;
+    request.set_worker_name(options_.name);
+    request.set_incarnation(incarnation_);
+    request.set_environment_json(options_.environment_json);
+    request.set_identity(identity);
+    for (const Precision precision : {Precision::kBf16, Precision::kFp32}) request.add_capabilities(PrecisionName(precision));
+    return request;
+  }
+
+  Status Loop() {
+    while (!life_.Leaving()) {
+      H1_RETURN_IF_ERROR(life_.fenced());
+      v1::LeaseRequest ask;
+      ask.set_worker_name(options_.name);
+      ask.set_incarnation(incarnation_);
+      ask.set_loaded_variant(loaded_);
+      ask.set_wait_ms(kPollMs);
+      v1::LeaseResponse lease;
+      const Status status = client_.Lease(ask, lease);
+      if (status.code() == StatusCode::kNotFound) {
+        (void)life_.RegisterAgain();
+        Pause();
+        continue;
+      }
+      if (status.code() == StatusCode::kUnavailable || status.code() == StatusCode::kResourceExhausted ||
+          status.code() == StatusCode::kCancelled) {
+        if (status.code() == StatusCode::kResourceExhausted) life_.Heard();
+        Pause();  // Life ends the process when this goes on
+        continue;
+      }
+      H1_RETURN_IF_ERROR(status);
+      life_.Heard();
+      if (lease.finished()) return Status::Ok();
+      if (lease.lease_id() != 0) H1_RETURN_IF_ERROR(Work(lease));
+    }
+    return Status::Ok();
+  }
+
+  static void Pause() { std::this_thread::sleep_for(std::chrono::milliseconds(250)); }
+
+  Status Work(const v1::LeaseResponse& lease) {
+    life_.Hold(lease.lease_id());
+    if (loaded_ != lease.variant().id()) {
+      engine_.reset();  // the old weights go before the new ones come
+      loaded_ = 0;
+      H1_ASSIGN_OR_RETURN(engine_, LoadVariant(lease.variant(), options_));
+      loaded_ = lease.variant().id();
+    }
+    std::vector<EngineRequest> requests;
+    for (int i = 0; i < lease.requests_size(); ++i) requests.push_back(FromWire(lease.requests(i), i));
+    v1::SubmitRequest batch = EmptyBatch(lease);
+    std::size_t bytes = 0;
+    auto flushed = SteadyClock::now();
+    Status submitted;
+    const Status ran = engine_->Run(requests, [&](EngineResponse response) {
+      v1::Response& wire = *batch.add_responses();
+      wire = ToWire(lease.requests(static_cast<int>(response.tag)), response);
+      bytes += wire.ByteSizeLong();
+      const auto now = SteadyClock::now();
+      if (batch.responses_size() >= kFlushResponses || bytes >= kFlushBytes || now - flushed >= kFlushAfter) {
+        submitted = Submit(batch);
+        batch = EmptyBatch(lease);
+        bytes = 0;
+        flushed = now;
+      }
+      return submitted.ok() && !life_.Lost() && !life_.Leaving();
+    });
+    if (submitted.ok() && !life_.Lost()) {
+      batch.set_last(ran.ok());
+      if (batch.responses_size() > 0 || ran.ok()) submitted = Submit(batch);
+    }
+    life_.Hold(0);
+    if (!ran.ok() && ran.code() != StatusCode::kCancelled) return ran;
+    // A lease that is not ours any more is no failure: somebody else answers it.
+    const bool stale = submitted.code() == StatusCode::kFailedPrecondition || submitted.code() == StatusCode::kNotFound;
+    return stale ? Status::Ok() : submitted;
+  }
+
+  v1::SubmitRequest EmptyBatch(const v1::LeaseResponse& lease) const {
+    v1::SubmitRequest batch;
+    batch.set_worker_name(options_.name);
+    batch.set_incarnation(incarnation_);
+    batch.set_lease_id(lease.lease_id());
+    batch.set_attempt(lease.attempt());
+    return batch;
+  }
+
+  /// Repeats until it is acknowledged or refused.
+  Status Submit(v1::SubmitRequest& batch) {
+    batch.set_memory_json(MemoryJson(engine_->used_memory()));
+    auto wait = std::chrono::milliseconds(100);
+    while (true) {
+      const Status status = client_.Submit(batch);
+      if (status.ok()) life_.Heard();
+      if (status.code() != StatusCode::kUnavailable && status.code() != StatusCode::kResourceExhausted) return status;
+      if (life_.Lost()) return FailedPrecondition("the lease was lost");
+      std::this_thread::sleep_for(wait);
+      wait = std::min(wait * 2, std::chrono::milliseconds(1'000));
+    }
+  }
+
+  const WorkerOptions& options_;
+  CoordinatorClient client_;
+  std::string incarnation_;
+  Life life_;
+  std::unique_ptr<Engine> engine_;
+  std::int64_t loaded_ = 0;
+};
+
+}  // namespace
+
+Status RunWorker(const WorkerOptions& options) {
+  H1_ASSIGN_OR_RETURN(const std::string identity, EngineIdentity(options.engine));
+  return Worker(options, identity).Run();
+}
+
+}  // namespace h1bench

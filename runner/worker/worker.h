@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "proto/h1bench.pb.h"
+#include "runner/engine/engine.h"
+#include "runner/worker/null_engine.h"
+
+namespace h1bench {
+
+struct WorkerOptions {
+  std::string coordinator;     // HOST:PORT
+  std::string name;            // unique among the coordinator's workers
+  std::string engine = "cpu";  // or "null"
+  EngineOptions engine_options;
+  NullEngineOptions null_engine;
+  std::int64_t parent = 0;     // process that started it, 0: nobody; the worker dies with it
+  std::string environment_json = "{}";
+};
+
+/// Asks for leases and answers them until the coordinator says that no work is left (ok), SIGTERM came (ok: what is
+/// answered was handed in, the rest given back) or the work cannot be done (why). Ends the process, with exit code 5, when
+/// the coordinator was silent for nine seconds.
+Status RunWorker(const WorkerOptions& options);
+
+/// Makes the engine of a variant, after checking that the files are the planned ones.
+Result<std::unique_ptr<Engine>> LoadVariant(const v1::Variant& variant, const WorkerOptions& options);
+
+EngineRequest FromWire(const v1::Request& request, std::int64_t tag);
+v1::Response ToWire(const v1::Request& request, const EngineResponse& response);
+
+}  // namespace h1bench
