@@ -1,0 +1,75 @@
+#include "cli/run_models.h"
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+#include <thread>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "kernels/backend.h"
+#include "runner/checkpoint/checkpoint.h"
+#include "runner/tokenizer/tokenizer.h"
+
+namespace h1bench::cli {
+namespace {
+
+/// The value of "KEY : value" in a file of /proc.
+std::string ProcValue(const char* file, const std::string& key) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    if (line.rfind(key, 0) != 0) continue;
+    const std::size_t colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    const std::size_t start = line.find_first_not_of(" \t", colon + 1);
+    return start == std::string::npos ? "" : line.substr(start);
+  }
+  return "";
+}
+
+std::int64_t MemInfoBytes(const char* key) {
+  const std::string text = ProcValue("/proc/meminfo", key);
+  return text.empty() ? 0 : std::strtoll(text.c_str(), nullptr, 10) * 1024;
+}
+
+}  // namespace
+
+Result<ModelFacts> CheckpointModels::Read(const std::filesystem::path& folder) {
+  const std::string key = std::filesystem::absolute(folder).lexically_normal().string();
+  if (const auto found = known_.find(key); found != known_.end()) return found->second;
+  H1_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(folder));
+  ModelFacts facts;
+  H1_ASSIGN_OR_RETURN(facts.digest, checkpoint.Digest());
+  H1_ASSIGN_OR_RETURN(facts.config_json, ReadFile(folder / "config.json", 1 << 20));
+  facts.parameters = checkpoint.parameters();
+  facts.max_length = checkpoint.config().shape.max_positions;
+  for (const Precision precision : {Precision::kBf16, Precision::kFp32}) {
+    BackendOptions options;
+    options.precision = precision;
+    facts.weight_bytes[PrecisionName(precision)] = PlanMemory(checkpoint.config().shape, options, 0, 0).weights;
+  }
+  H1_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Open(folder));
+  const auto shared = std::make_shared<const Tokenizer>(std::move(tokenizer));
+  facts.count_tokens = [shared](std::string_view text) { return static_cast<std::int64_t>(shared->Encode(text).size()); };
+  known_[key] = facts;
+  return facts;
+}
+
+std::string EnvironmentJson() {
+  utsname system = {};
+  uname(&system);
+  Json json;
+  json.Set("host", system.nodename);
+  json.Set("system", fmt::format("{} {} {}", system.sysname, system.release, system.machine));
+  json.Set("cpu", ProcValue("/proc/cpuinfo", "model name"));
+  json.Set("cores", static_cast<std::int64_t>(std::thread::hardware_concurrency()));
+  json.Set("memory_bytes", MemInfoBytes("MemTotal"));
+  json.Set("backend", CpuIdentity());
+  return WriteJson(json);
+}
+
+std::int64_t FreeMemory() { return MemInfoBytes("MemAvailable"); }
+
+}  // namespace h1bench::cli

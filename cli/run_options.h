@@ -1,0 +1,36 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace h1bench::cli {
+
+/// How a worker computes: options of `run`, `resume` and `worker`.
+struct EngineArguments {
+  std::string engine = "cpu";
+  std::int64_t batch = 64;
+  int threads = 0;               // 0: cores, shared among the workers
+  std::string memory;            // "8GB"; empty: 80 % of what is free, shared among the workers
+  bool no_prefix_reuse = false;
+  int null_delay_ms = 0;         // of the null engine, for tests
+  std::string null_abort_on;
+};
+void AddEngineArguments(CLI::App& app, EngineArguments& arguments);
+/// As arguments of `h1bench worker`, with threads and memory shared among `workers`.
+Result<std::vector<std::string>> WorkerArguments(const EngineArguments& arguments, std::int64_t workers);
+
+/// What `run` and `resume` share.
+struct RunArguments {
+  EngineArguments engine;
+  std::int64_t workers = 1;
+  std::string data, db;
+  std::string progress = "auto";  // or "plain", "none"
+  bool json = false;
+};
+void AddRunArguments(CLI::App& app, RunArguments& arguments);
+
+}  // namespace h1bench::cli
