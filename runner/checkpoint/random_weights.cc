@@ -1,6 +1,7 @@
 #include "runner/checkpoint/random_weights.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -85,20 +86,24 @@ RandomTensor::RandomTensor(const ModelShape& shape, std::uint64_t seed, const st
 }
 
 void RandomTensor::Fill(std::int64_t first, std::span<std::uint16_t> out) const {
+  constexpr std::size_t kBlock =
+      64;  // a fixed count, so that the compiler vectorizes the conversion
   const float half_step = half_width_ / 65536.0F;
   auto counter = static_cast<std::uint64_t>(first) / 4;
-  for (std::size_t i = 0; i < out.size(); i += 4) {
-    const std::uint64_t word = Mix(key_ + counter++ * 0xD1342543DE82EF95U);
-    float values[4];
-    for (std::size_t j = 0; j < 4; ++j) {
-      // Odd numbers over 2^16: symmetric about the center and never on it.
-      const auto bits = static_cast<std::int32_t>(word >> (16 * j) & 0xFFFF) * 2 - 0xFFFF;
-      values[j] = center_ + static_cast<float>(bits) * half_step;
-    }
+  for (std::size_t begin = 0; begin < out.size(); begin += kBlock) {
+    std::array<std::uint64_t, kBlock / 4> words;
+    for (std::uint64_t& word : words) word = Mix(key_ + counter++ * 0xD1342543DE82EF95U);
+    const auto halves = std::bit_cast<std::array<std::uint16_t, kBlock>>(words);
+    std::array<float, kBlock> values;
+    for (std::size_t i = 0; i < kBlock;
+         ++i)  // odd numbers over 2^16: symmetric, never on the center
+      values[i] = center_ + static_cast<float>(std::int32_t{halves[i]} * 2 - 0xFFFF) * half_step;
     if (transform_)
       for (float& value : values) value = transform_(value);
-    const std::size_t count = std::min<std::size_t>(4, out.size() - i);
-    for (std::size_t j = 0; j < count; ++j) out[i + j] = ToBf16(values[j]);
+    std::array<std::uint16_t, kBlock> bits;
+    for (std::size_t i = 0; i < kBlock; ++i) bits[i] = ToBf16(values[i]);
+    std::copy_n(bits.begin(), std::min(kBlock, out.size() - begin),
+                out.begin() + static_cast<std::ptrdiff_t>(begin));
   }
 }
 
