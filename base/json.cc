@@ -12,6 +12,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <unordered_set>
 
 #include "base/text.h"
@@ -26,13 +27,22 @@ class Builder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Builder> 
 
   bool Null() { return Add(Json()); }
   bool Bool(bool value) { return Add(Json(value)); }
-  bool Int(int value) { return Add(Json(value)); }
-  bool Uint(unsigned value) { return Add(Json(std::int64_t{value})); }
-  bool Int64(std::int64_t value) { return Add(Json(value)); }
-  bool Uint64(std::uint64_t value) {
-    return Add(value <= INT64_MAX ? Json(static_cast<std::int64_t>(value)) : Json(value));
+  /// The number's text, NUL-terminated. RapidJSON 1.1.0's own exact conversion answers garbage for 0e-200 and infinity for
+  /// 1.7976931348623159e308, so the standard library converts.
+  bool RawNumber(const char* text, rapidjson::SizeType length, bool) {
+    const char* end = text + length;
+    const std::string_view number(text, length);
+    if (number.find_first_of(".eEnN") == std::string_view::npos) {  // n: NaN, Infinity
+      std::int64_t integer = 0;
+      if (std::from_chars(text, end, integer).ec == std::errc()) return Add(Json(integer));
+      std::uint64_t large = 0;
+      if (std::from_chars(text, end, large).ec == std::errc()) return Add(Json(large));
+    }
+    double value = 0;
+    if (std::from_chars(text, end, value).ec == std::errc()) return Add(Json(value));
+    value = std::strtod(text, nullptr);  // out of range: 0 when too small
+    return std::isfinite(value) ? Add(Json(value)) : Fail("number too large for a double");
   }
-  bool Double(double value) { return Add(Json(value)); }
   bool String(const char* text, rapidjson::SizeType length, bool) {
     return Add(Json(std::string(text, length)));
   }
@@ -208,7 +218,8 @@ const char* Json::TypeName() const {
 }
 
 Result<Json> ParseJson(std::string_view text, const JsonOptions& options) {
-  constexpr unsigned kFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseFullPrecisionFlag |
+  constexpr unsigned kFlags = rapidjson::kParseIterativeFlag |
+                              rapidjson::kParseNumbersAsStringsFlag |
                               rapidjson::kParseValidateEncodingFlag;
   Builder builder(options.max_depth);
   rapidjson::Reader reader;

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "base/json.h"
@@ -22,6 +23,25 @@ TEST(Json, RoundTripKeepsOrderAndTypes) {
   const auto value = ParseJson(text);
   ASSERT_TRUE(value.ok()) << value.status().message();
   EXPECT_EQ(WriteJson(*value), text);
+}
+
+TEST(Json, NumbersAreExact) {
+  const auto parse = [](const char* text) { return ParseJson(text).value(); };
+  for (const char* zero : {"0e-200", "0.0e-30", "0e300", "0.000e-50", "-0e-100", "1e-400", "0.0"})
+    EXPECT_EQ(parse(zero).as_double(), 0.0) << zero;
+  EXPECT_TRUE(std::signbit(parse("-0.0").as_double()));
+  EXPECT_EQ(parse("2.4703282292062328e-324").as_double(), std::numeric_limits<double>::denorm_min());
+  EXPECT_EQ(parse("1.7976931348623157e308").as_double(), std::numeric_limits<double>::max());
+  EXPECT_EQ(parse("1e-5").as_double(), 1e-5);
+  EXPECT_EQ(parse("123456789012345678901234567890").as_double(), 123456789012345678901234567890.0);
+  EXPECT_EQ(parse("18446744073709551615").as_uint(), UINT64_MAX);
+  EXPECT_EQ(parse("-9223372036854775808").as_int(), INT64_MIN);
+  EXPECT_TRUE(parse("-0").is_integer());
+  EXPECT_FALSE(parse("1.0").is_integer());
+  for (const char* bad : {"1e400", "1.7976931348623159e308", "01", "1.", ".5", "+1", "0x1", "1e", "-", "--1", "inf", "nan"})
+    EXPECT_FALSE(ParseJson(bad).ok()) << bad;
+  EXPECT_TRUE(std::isnan(ParseJson("NaN", {.allow_nonfinite = true})->as_double()));
+  EXPECT_EQ(ParseJson("-Infinity", {.allow_nonfinite = true})->as_double(), -std::numeric_limits<double>::infinity());
 }
 
 TEST(Json, ErrorsNameThePlace) {
