@@ -1,8 +1,11 @@
 #include "runner/engine/engine.h"
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 #include <utility>
 
+#include "runner/engine/collector.h"
 #include "runner/engine/generation.h"
 #include "runner/engine/memory.h"
 #include "runner/engine/plan.h"
@@ -16,107 +19,35 @@ namespace {
 using Time = Listener::Time;
 using PlanMemoryFunction = std::function<MemoryPlan(std::int64_t, std::int64_t)>;
 
-double Seconds(Time from, Time to) { return std::chrono::duration<double>(to - from).count(); }
+void PrepareShare(std::span<const EngineRequest> requests, const Rules& rules,
+                  std::atomic<std::size_t>& next, std::vector<Prepared>& prepared) {
+  for (std::size_t i = next++; i < requests.size(); i = next++)
+    prepared[i] = Prepare(requests[i], rules);
+}
 
-/// Gathers what the scheduler reports into responses and hands each over when it is complete.
-class Collector final : public Listener {
- public:
-  Collector(std::span<const EngineRequest> requests, std::span<const Prepared> prepared,
-            const Plan& plan, Time start, const std::function<bool(EngineResponse)>& done)
-      : requests_(requests), start_(start), done_(done), entries_(requests.size()) {
-    for (std::size_t i = 0; i < requests.size(); ++i)
-      if (prepared[i].status.ok()) Describe(entries_[i], requests[i], prepared[i], plan.reused[i]);
+/// Tokenises in as many threads as the backend has. Which request met a limit of the tokenizer can
+/// only be told in one thread, so in that (never yet seen) case everything is done again in one.
+std::vector<Prepared> PrepareOnAllCores(std::span<const EngineRequest> requests, const Rules& rules,
+                                        int threads) {
+  constexpr std::size_t kRequestsPerThread = 16;
+  const std::uint64_t limit_hits = rules.tokenizer == nullptr ? 0 : rules.tokenizer->limit_hits();
+  std::vector<Prepared> prepared(requests.size());
+  std::atomic<std::size_t> next = 0;
+  {
+    if (threads < 1) threads = static_cast<int>(std::thread::hardware_concurrency());
+    const std::size_t helpers =
+        std::min(static_cast<std::size_t>(threads), requests.size() / kRequestsPerThread + 1) - 1;
+    std::vector<std::jthread> pool;
+    for (std::size_t i = 0; i < helpers; ++i)
+      pool.emplace_back([&] { PrepareShare(requests, rules, next, prepared); });
+    PrepareShare(requests, rules, next, prepared);
   }
-
-  bool cancelled() const { return cancelled_; }
-
-  void Refuse(std::size_t request, const Status& status) {
-    entries_[request].response.status = status;
-    Emit(request);
+  if (rules.tokenizer != nullptr && rules.tokenizer->limit_hits() != limit_hits) {
+    next = 0;
+    PrepareShare(requests, rules, next, prepared);
   }
-
-  void OnStart(std::int32_t request, Time now) override {
-    Entry& entry = At(request);
-    if (entry.started) return;
-    entry.started = true;
-    entry.first = now;
-    entry.response.queue_seconds = Seconds(start_, now);
-  }
-
-  void OnLogProb(const Wanted& wanted, double log_prob, bool is_argmax, Time now) override {
-    Entry& entry = At(wanted.request);
-    const auto sequence = static_cast<std::size_t>(wanted.sequence);
-    entry.log_probs[sequence][static_cast<std::size_t>(wanted.index)] = log_prob;
-    if (!is_argmax) entry.response.is_greedy[sequence] = false;
-    if (--entry.missing > 0) return;
-    // Summed in the order of the tokens, whatever order they came in.
-    for (const std::vector<double>& parts : entry.log_probs) {
-      double sum = 0;
-      for (double part : parts) sum += part;
-      entry.response.loglikelihoods.push_back(sum);
-    }
-    entry.response.prefill_seconds = Seconds(entry.first, now);
-    Emit(static_cast<std::size_t>(wanted.request));
-  }
-
-  void OnPrefilled(std::int32_t request, Time now) override {
-    Entry& entry = At(request);
-    entry.response.prefill_seconds = Seconds(entry.first, now);
-    entry.first_token = now;
-  }
-
-  void OnGenerated(std::int32_t request, const Generation& generation, Time now) override {
-    Entry& entry = At(request);
-    entry.response.text = generation.Text();
-    entry.response.generated_ids = generation.ids();
-    entry.response.generated_tokens = static_cast<std::int64_t>(generation.ids().size());
-    entry.response.finish = generation.finish();
-    entry.response.decode_seconds = Seconds(entry.first_token, now);
-    Emit(static_cast<std::size_t>(request));
-  }
-
- private:
-  struct Entry {
-    EngineResponse response;
-    std::vector<std::vector<double>> log_probs;  // by continuation, by token
-    std::size_t missing = 0;
-    bool started = false;
-    Time first{}, first_token{};
-  };
-
-  static void Describe(Entry& entry, const EngineRequest& request, const Prepared& prepared,
-                       std::int64_t reused) {
-    EngineResponse& response = entry.response;
-    response.prompt_tokens = prepared.prompt_tokens;
-    response.truncated_tokens = prepared.truncated_tokens;
-    response.reused_tokens = reused;
-    const auto prompt = std::span(prepared.sequences[0].input)
-                            .first(static_cast<std::size_t>(prepared.prompt_tokens));
-    const std::size_t shown = std::min<std::size_t>(8, prompt.size());
-    response.first_ids.assign(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(shown));
-    response.last_ids.assign(prompt.end() - static_cast<std::ptrdiff_t>(shown), prompt.end());
-    if (request.continuations.empty() && request.continuation_ids.empty()) return;
-    for (const Sequence& sequence : prepared.sequences) {
-      entry.log_probs.emplace_back(sequence.targets.size());
-      entry.missing += sequence.targets.size();
-    }
-    response.is_greedy.assign(prepared.sequences.size(), true);
-  }
-
-  Entry& At(std::int32_t request) { return entries_[static_cast<std::size_t>(request)]; }
-
-  void Emit(std::size_t request) {
-    entries_[request].response.tag = requests_[request].tag;
-    if (!cancelled_ && !done_(std::move(entries_[request].response))) cancelled_ = true;
-    entries_[request] = {};
-  }
-
-  std::span<const EngineRequest> requests_;
-  Time start_;
-  const std::function<bool(EngineResponse)>& done_;
-  std::vector<Entry> entries_;
-  bool cancelled_ = false;
-};
+  return prepared;
+}
 
 class RealEngine final : public Engine {
  public:
@@ -168,12 +99,10 @@ std::vector<Prepared> RealEngine::PrepareAll(std::span<const EngineRequest> requ
   rules.prefix_id = parts_.bos_id;
   if (!rules.prefix_id && !parts_.eos_ids.empty()) rules.prefix_id = parts_.eos_ids.front();
   rules.add_bos = options_.add_bos;
-  std::vector<Prepared> prepared;
-  prepared.reserve(requests.size());
-  for (const EngineRequest& request : requests) {
-    prepared.push_back(Prepare(request, rules));
-    if (prepared.back().status.ok()) CheckFits(prepared.back());
-  }
+  std::vector<Prepared> prepared =
+      PrepareOnAllCores(requests, rules, parts_.backend->options().threads);
+  for (Prepared& one : prepared)
+    if (one.status.ok()) CheckFits(one);
   return prepared;
 }
 
@@ -196,7 +125,7 @@ Status RealEngine::Run(std::span<const EngineRequest> requests,
                        const std::function<bool(EngineResponse)>& done) {
   const Time start = clock_.Steady();
   const std::vector<Prepared> prepared = PrepareAll(requests);
-  stats_.tokenize_seconds += Seconds(start, clock_.Steady());
+  stats_.tokenize_seconds += std::chrono::duration<double>(clock_.Steady() - start).count();
   const auto slot_bytes = [this](std::int64_t tokens) { return SlotBytes(tokens); };
   PlanOptions plan_options;
   plan_options.share = options_.prefix_reuse;

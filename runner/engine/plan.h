@@ -50,8 +50,10 @@ struct Plan {
 
 struct PlanOptions {
   bool share = true;  // false: nothing is shared between sequences that differ
-  /// A junction must save at least so many tokens: it costs a fork and a Forward of its own.
-  std::int64_t min_saved_tokens = 16;
+  /// A junction must save at least so many tokens: it costs a fork (a copy of the state, worth a
+  /// few tokens of arithmetic) and tokens that cannot ride in the same Forward as what follows. On
+  /// all of MMLU 64 computes 0.7 % more prompt tokens than 16 does, with half the junctions.
+  std::int64_t min_saved_tokens = 64;
   std::int64_t slot_bytes_limit = 0;                            // memory for all slots together
   std::function<std::int64_t(std::int64_t tokens)> slot_bytes;  // of one slot
 };
