@@ -1,16 +1,19 @@
 #include "cli/run_local.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <thread>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "cli/run_display.h"
 #include "cli/run_workers.h"
-#include "cli/units.h"
 #include "harness/coordinator/server.h"
+#include "reports/render/render.h"
 
 namespace h1bench::cli {
 namespace {
@@ -69,12 +72,31 @@ Result<v1::RunProgress> Watch(const LocalRun& run, CoordinatorServer& server, Wo
   }
 }
 
+/// report.html, .md and .json beside the database, in a folder of its name. Returns the folder.
+Result<std::filesystem::path> WriteReports(const LocalRun& run, const reports::Report& report) {
+  std::filesystem::path folder = run.db;
+  folder.replace_extension();
+  if (folder == run.db) folder += "-report";
+  H1_RETURN_IF_ERROR(WriteFileAtomically(folder / "report.html", reports::RenderHtml(report)));
+  H1_RETURN_IF_ERROR(WriteFileAtomically(folder / "report.md", reports::RenderMarkdown(report)));
+  H1_RETURN_IF_ERROR(WriteFileAtomically(folder / "report.json", reports::RenderJson(report)));
+  return folder;
+}
+
 Status PrintResult(const v1::RunProgress& progress, const LocalRun& run, const RunArguments& arguments) {
+  H1_ASSIGN_OR_RETURN(const reports::Report report, reports::BuildReport(run.store, run.run, {}));
+  H1_ASSIGN_OR_RETURN(const std::filesystem::path folder, WriteReports(run, report));
   if (arguments.json) {
-    std::printf("%s\n", WriteJson(ResultJson(progress, run.db), 2).c_str());
+    Json json = ResultJson(progress, run.db);
+    json.Set("report", (folder / "report.html").string());
+    std::printf("%s\n", WriteJson(json, 2).c_str());
   } else {
-    std::printf("\n%s\nresults %s\ndigest  %s\n", ProgressTable(progress).c_str(), run.db.c_str(), progress.results_digest().c_str());
+    const bool colour = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+    std::printf("%s\n  report    %s (and .md, .json)\n  database  %s   results digest %.16s\n  next      h1bench samples --db %s\n",
+                reports::RenderTerminal(report, colour).c_str(), (folder / "report.html").c_str(), run.db.c_str(),
+                progress.results_digest().c_str(), run.db.c_str());
   }
+  std::fflush(stdout);
   if (progress.poisoned() > 0) {
     return Unavailable("{} sample(s) killed three workers each and were given up; everything else is complete", progress.poisoned());
   }
@@ -88,15 +110,20 @@ Status ExecuteLocally(const LocalRun& run, const RunArguments& arguments) {
   ServerOptions options;
   options.coordinator.expected_workers = arguments.workers;
   H1_ASSIGN_OR_RETURN(const auto worker_arguments, WorkerArguments(arguments.engine, arguments.workers));
-  H1_ASSIGN_OR_RETURN(const auto server, CoordinatorServer::Start(run.store, run.models, run.judge, options));
+  H1_ASSIGN_OR_RETURN(std::unique_ptr<CoordinatorServer> server, CoordinatorServer::Start(run.store, run.models, run.judge, options));
+  const auto started = std::chrono::steady_clock::now();
   H1_RETURN_IF_ERROR(server->StartRun(run.run, run.identity, run.tasks));
-  WorkerPool pool(server->address(), worker_arguments, run.db.string() + ".workers.log");
-  H1_RETURN_IF_ERROR(pool.Start(arguments.workers));
-  RunDisplay display(ParseDisplayMode(arguments.progress));
-  const Result<v1::RunProgress> end = Watch(run, *server, pool, display);
-  display.Release();
-  pool.Stop();
+  Result<v1::RunProgress> end = Status(StatusCode::kInternal, "");
+  {
+    WorkerPool pool(server->address(), worker_arguments, run.db.string() + ".workers.log");
+    H1_RETURN_IF_ERROR(pool.Start(arguments.workers));
+    RunDisplay display(ParseDisplayMode(arguments.progress));
+    end = Watch(run, *server, pool, display);
+  }
+  server.reset();  // from here on the store is this thread's
   if (end.ok()) return PrintResult(*end, run, arguments);
+  const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - started;
+  (void)run.store.FinishRun(run.run, "running", wall.count(), 0);  // adds the time; the failure is told below
   const std::string resume = fmt::format("`h1bench resume {} --db {}` goes on", run.run, run.db.string());
   if (end.status().code() == StatusCode::kCancelled) return {StatusCode::kCancelled, "paused, nothing is lost; " + resume};
   return {end.status().code(), end.status().message() + "\nWhat was answered is kept; " + resume + "."};
