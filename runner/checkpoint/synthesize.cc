@@ -78,7 +78,7 @@ class ShardWriter {
       done_ += static_cast<std::int64_t>(block_.size()) * 2;
       if (options_.progress && !options_.progress(done_, total_))
         return {StatusCode::kCancelled,
-                "stopped; the unfinished folder is " + options_.folder.string()};
+                "stopped; delete the unfinished folder " + options_.folder.string()};
     }
     return Status::Ok();
   }
