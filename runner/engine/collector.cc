@@ -1,6 +1,7 @@
 #include "runner/engine/collector.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace h1bench::engine {
@@ -8,6 +9,13 @@ namespace {
 
 double Seconds(Listener::Time from, Listener::Time to) {
   return std::chrono::duration<double>(to - from).count();
+}
+
+/// No number is better than a wrong one.
+Status NotFinite() {
+  return Corrupt(
+      "the model's logits are not finite: its weights are damaged or overflow in this precision; "
+      "check the files' digest, or try --precision fp32");
 }
 
 }  // namespace
@@ -39,6 +47,7 @@ void Collector::Describe(Entry& entry, const EngineRequest& request, const Prepa
 }
 
 void Collector::Refuse(std::size_t request, const Status& status) {
+  entries_[request].response = {};
   entries_[request].response.status = status;
   Emit(request);
 }
@@ -61,6 +70,7 @@ void Collector::OnLogProb(const Wanted& wanted, double log_prob, bool is_argmax,
   for (const std::vector<double>& parts : entry.log_probs) {
     double sum = 0;
     for (double part : parts) sum += part;
+    if (!std::isfinite(sum)) return Refuse(static_cast<std::size_t>(wanted.request), NotFinite());
     entry.response.loglikelihoods.push_back(sum);
   }
   entry.response.prefill_seconds = Seconds(entry.first, now);
@@ -74,6 +84,7 @@ void Collector::OnPrefilled(std::int32_t request, Time now) {
 }
 
 void Collector::OnGenerated(std::int32_t request, const Generation& generation, Time now) {
+  if (generation.failed()) return Refuse(static_cast<std::size_t>(request), NotFinite());
   Entry& entry = At(request);
   entry.response.text = generation.Text();
   entry.response.generated_ids = generation.ids();

@@ -1,6 +1,7 @@
 #include "runner/engine/generation.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "runner/engine/sampler.h"
 
@@ -20,6 +21,8 @@ std::string CutAtStops(std::string text, const std::vector<std::string>& stops) 
 }
 
 void Generation::Step(const RowResult& row, std::span<const float> logits) {
+  failed_ = !std::isfinite(row.log_sum_exp);
+  if (failed_) return;
   std::int32_t id = row.argmax;
   if (samples()) {
     const auto step = static_cast<std::int64_t>(ids_.size());

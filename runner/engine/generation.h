@@ -22,9 +22,11 @@ class Generation {
       : request_(request), tokenizer_(tokenizer), eos_ids_(eos_ids) {}
 
   bool samples() const { return request_.temperature > 0; }
-  /// Takes the next token from the row after the last one; `logits` (V) is read when sampling.
+  /// Takes the next token from the row after the last one; `logits` (V) is read when sampling. A
+  /// row that is not finite ends the generation without a token.
   void Step(const RowResult& row, std::span<const float> logits);
-  bool done() const { return !finish_.empty(); }
+  bool done() const { return !finish_.empty() || failed_; }
+  bool failed() const { return failed_; }
   const std::string& finish() const { return finish_; }  // "stop", "eos" or "length"; empty before
   const std::vector<std::int32_t>& ids() const { return ids_; }
   /// The decoded text, special tokens skipped, cut at the stops.
@@ -39,6 +41,7 @@ class Generation {
   std::span<const std::int32_t> eos_ids_;
   std::vector<std::int32_t> ids_;
   std::string finish_;
+  bool failed_ = false;
   // Text in pieces, so that a step does not decode everything again: tokens before settled_ gave
   // whole characters; text_ is theirs. Decoding starts at context_ to keep what depends on the
   // token before.

@@ -162,9 +162,11 @@ Result<std::vector<RowResult>> FakeBackend::Forward(std::span<const Segment> seg
       now.before_last = now.hash;
       now.hash = Extend(now.hash, segment.ids[i]);
       ++now.length;
+      now.poisoned = now.poisoned || (fault_ == Fault::kNotFinite && segment.ids[i] == 63);
       if (row == segment.rows.end() || static_cast<std::size_t>(row->offset) != i) continue;
       const std::uint64_t batch = fault_ == Fault::kBatchShows ? segments.size() - 1 : 0;
-      const std::vector<float> logits = LogitsOf(now.hash ^ batch);
+      std::vector<float> logits = LogitsOf(now.hash ^ batch);
+      if (now.poisoned) std::ranges::fill(logits, std::nanf(""));
       results.push_back(Answer(logits, row->targets));
       if (row->full != nullptr) std::copy(logits.begin(), logits.end(), row->full);
       ++row;

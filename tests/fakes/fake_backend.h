@@ -23,6 +23,7 @@ class FakeBackend final : public Backend {
     kChunksShow,          // state depends on how tokens were cut into Forwards
     kBatchShows,          // logits depend on how many segments there are
     kRowsSwapped,         // results of two segments change places
+    kNotFinite,           // a slot that ever holds token 63 gives NaN
   };
 
   static constexpr std::int64_t kSlotStateBytes = 1000;
@@ -64,6 +65,7 @@ class FakeBackend final : public Backend {
  private:
   struct Slot {
     std::uint64_t hash = 0, before_last = 0;
+    bool poisoned = false;
     std::int64_t length = 0, max_tokens = 0;
   };
 

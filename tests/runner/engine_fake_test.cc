@@ -49,7 +49,7 @@ std::vector<EngineResponse> Answer(const Config& setup,
   return responses;
 }
 
-EngineResponse RunAlone(const EngineRequest& request) { return Answer({}, {request}).at(0); }
+EngineResponse AnswerAlone(const EngineRequest& request) { return Answer({}, {request}).at(0); }
 
 TEST(EngineFake, LogLikelihoodsAreThoseOfTheModel) {
   const FakeBackend model;
@@ -80,7 +80,7 @@ TEST(EngineFake, GreedyIdsAreThoseOfTheModel) {
   request.context_ids = {7, 8, 9};
   request.max_new_tokens = 40;
   request.ignore_eos = true;
-  const EngineResponse response = RunAlone(request);
+  const EngineResponse response = AnswerAlone(request);
   std::vector<std::int32_t> ids = request.context_ids;
   for (const std::int32_t id : response.generated_ids) {
     EXPECT_EQ(id, FakeBackend::Answer(model.Logits(ids), {}).argmax);
@@ -97,10 +97,10 @@ TEST(EngineFake, IsGreedyHoldsForTheModelsOwnContinuation) {
   generate.ignore_eos = true;
   EngineRequest score;
   score.context_ids = generate.context_ids;
-  score.continuation_ids = {RunAlone(generate).generated_ids};
+  score.continuation_ids = {AnswerAlone(generate).generated_ids};
   score.continuation_ids.push_back(score.continuation_ids[0]);
   score.continuation_ids[1].back() ^= 1;
-  const EngineResponse response = RunAlone(score);
+  const EngineResponse response = AnswerAlone(score);
   EXPECT_TRUE(response.is_greedy[0]);
   EXPECT_FALSE(response.is_greedy[1]);
 }
@@ -111,7 +111,7 @@ TEST(EngineFake, BitsDoNotDependOnHowTheyWereComputed) {
   const std::string expected = Digest(Answer({}, requests));
   std::string alone;
   std::vector<EngineResponse> singles;
-  for (const EngineRequest& request : requests) singles.push_back(RunAlone(request));
+  for (const EngineRequest& request : requests) singles.push_back(AnswerAlone(request));
   EXPECT_EQ(Digest(singles), expected);
   std::mt19937 random(3);
   int combinations = 0;
@@ -195,7 +195,7 @@ TEST(EngineFake, SeveralSamplesOfOnePromptForkFromIt) {
   EXPECT_EQ(made.backend->fed_tokens(), 50 + 8 * 11);  // the last token is not fed
   EXPECT_NE(responses[0].generated_ids, responses[1].generated_ids);
   for (const EngineRequest& request : requests) {
-    const EngineResponse alone = RunAlone(request);
+    const EngineResponse alone = AnswerAlone(request);
     EXPECT_EQ(alone.generated_ids, responses[static_cast<std::size_t>(request.tag)].generated_ids);
   }
 }
@@ -296,12 +296,36 @@ TEST(EngineFake, EosEndsAndIsCounted) {
     EngineRequest request;
     request.context_ids = {first};
     request.max_new_tokens = 60;
-    const EngineResponse response = RunAlone(request);
+    const EngineResponse response = AnswerAlone(request);
     const auto& ids = response.generated_ids;
     const auto is_eos = [](std::int32_t id) { return id == 5 || id == 9; };
     EXPECT_EQ(std::ranges::count_if(ids, is_eos), response.finish == "eos" ? 1 : 0);
     EXPECT_EQ(is_eos(ids.back()), response.finish == "eos");
     EXPECT_EQ(response.generated_tokens, static_cast<std::int64_t>(ids.size()));
+  }
+}
+
+TEST(EngineFake, LogitsThatAreNotFiniteAreNoAnswer) {
+  Config config;
+  config.fault = FakeBackend::Fault::kNotFinite;
+  std::vector<EngineRequest> requests(6);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    requests[i].tag = static_cast<std::int64_t>(i);
+    requests[i].context_ids = {1, i < 3 ? 63 : 62, 2};
+    requests[i].max_new_tokens = 5;
+    requests[i].ignore_eos = true;
+  }
+  for (const std::size_t i : {1U, 4U}) requests[i].continuation_ids = {{5, 6}, {7}};
+  for (const std::size_t i : {2U, 5U}) {
+    requests[i].temperature = 1;
+    requests[i].sampling_key = "key";
+  }
+  const auto responses = Answer(config, requests);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(responses[i].status.code(), StatusCode::kCorrupt) << i;
+    EXPECT_TRUE(responses[i].loglikelihoods.empty());
+    EXPECT_TRUE(responses[i].generated_ids.empty());
+    EXPECT_EQ(Digest({responses[i + 3]}), Digest({AnswerAlone(requests[i + 3])}));
   }
 }
 
