@@ -1,0 +1,157 @@
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "harness/coordinator/server.h"
+#include "proto/h1bench.grpc.pb.h"
+#include "tests/harness/coordinator_fixture.h"
+
+namespace h1bench {
+namespace {
+
+using testing::Answer;
+using testing::StoredRun;
+
+class NoModels final : public ModelSource {
+ public:
+  Result<ModelFacts> Read(const std::filesystem::path& folder) override { return NotFound("{}: no model", folder.string()); }
+  std::string Identity() override { return "engine"; }
+};
+
+/// The real server on a free loopback port.
+class ServerTest : public ::testing::Test {
+ protected:
+  void Start(int samples) {
+    run_ = std::make_unique<StoredRun>(samples);
+    auto server = CoordinatorServer::Start(run_->store(), models_, nullptr, {});
+    ASSERT_TRUE(server.ok()) << server.status().message();
+    server_ = std::move(server).value();
+    ASSERT_TRUE(server_->StartRun(run_->run(), "engine", std::make_shared<TaskSet>()).ok());
+    channel_ = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
+    stub_ = v1::Coordinator::NewStub(channel_);
+    v1::RegisterRequest request;
+    request.set_worker_name("w");
+    request.set_incarnation("1");
+    request.set_identity("engine");
+    request.set_environment_json("{}");
+    v1::RegisterResponse response;
+    grpc::ClientContext context;
+    ASSERT_TRUE(stub_->Register(&context, request, &response).ok());
+    EXPECT_EQ(response.lease_ttl_ms(), 30'000);
+  }
+
+  grpc::Status Lease(v1::LeaseResponse& response, int wait_ms, int deadline_ms = 5'000) {
+    v1::LeaseRequest request;
+    request.set_worker_name("w");
+    request.set_incarnation("1");
+    request.set_wait_ms(wait_ms);
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(deadline_ms));
+    return stub_->Lease(&context, request, &response);
+  }
+
+  grpc::Status Submit(const v1::LeaseResponse& lease, std::size_t padding = 0) {
+    v1::SubmitRequest request;
+    request.set_worker_name("w");
+    request.set_incarnation("1");
+    request.set_lease_id(lease.lease_id());
+    request.set_attempt(lease.attempt());
+    request.set_last(true);
+    for (const v1::Request& asked : lease.requests()) *request.add_responses() = Answer(asked);
+    if (padding > 0) request.mutable_responses(0)->set_text(std::string(padding, 'x'));
+    v1::SubmitResponse response;
+    grpc::ClientContext context;
+    return stub_->Submit(&context, request, &response);
+  }
+
+  NoModels models_;
+  std::unique_ptr<StoredRun> run_;
+  std::unique_ptr<CoordinatorServer> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::Coordinator::Stub> stub_;
+};
+
+TEST_F(ServerTest, WorkGoesOutAndComesBack) {
+  Start(5);
+  v1::LeaseResponse lease;
+  ASSERT_TRUE(Lease(lease, 0).ok());
+  ASSERT_EQ(lease.requests_size(), 5);
+  ASSERT_TRUE(Submit(lease).ok());
+  v1::LeaseResponse end;
+  ASSERT_TRUE(Lease(end, 5'000).ok());
+  EXPECT_TRUE(end.finished());
+  EXPECT_TRUE(server_->Idle());
+  EXPECT_EQ(server_->Progress(run_->run())->state(), "finished");
+}
+
+TEST_F(ServerTest, ACallerThatGaveUpGetsNoLease) {
+  Start(1);
+  v1::LeaseResponse held, nothing;
+  ASSERT_TRUE(Lease(held, 0).ok());
+  // Its own deadline is shorter than the poll: the coordinator must not hand work to a call that nobody waits for.
+  EXPECT_EQ(Lease(nothing, 10'000, 200).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  v1::DrainRequest drain;
+  drain.set_worker_name("w");
+  drain.set_incarnation("1");
+  v1::DrainResponse drained;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub_->Drain(&context, drain, &drained).ok());
+  v1::RegisterRequest request;
+  request.set_worker_name("w");
+  request.set_incarnation("1");
+  request.set_identity("engine");
+  v1::RegisterResponse response;
+  grpc::ClientContext again;
+  ASSERT_TRUE(stub_->Register(&again, request, &response).ok());
+  v1::LeaseResponse lease;
+  ASSERT_TRUE(Lease(lease, 0).ok());
+  EXPECT_EQ(lease.requests_size(), 1);
+}
+
+TEST_F(ServerTest, MessagesOver16MiBAreRefused) {
+  Start(1);
+  v1::LeaseResponse lease;
+  ASSERT_TRUE(Lease(lease, 0).ok());
+  EXPECT_EQ(Submit(lease, 17U << 20).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(Submit(lease, 8U << 20).ok());
+}
+
+TEST_F(ServerTest, HealthServiceAnswers) {
+  Start(1);
+  // grpc.health.v1.Health/Check through the generic interface: an empty request asks for the server as a whole; the
+  // answer's field 1 is 1 (SERVING).
+  const grpc::Slice empty("", 0);
+  const grpc::ByteBuffer request(&empty, 1);
+  grpc::ByteBuffer response;
+  grpc::GenericStub stub(channel_);
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  grpc::Status status;
+  const auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
+  call->StartCall();
+  call->Finish(&response, &status, nullptr);
+  void* tag = nullptr;
+  bool ok = false;
+  ASSERT_TRUE(queue.Next(&tag, &ok));
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  grpc::Slice answer;
+  ASSERT_TRUE(response.DumpToSingleSlice(&answer).ok());
+  ASSERT_EQ(answer.size(), 2U);
+  EXPECT_EQ(answer.begin()[0], 0x08);
+  EXPECT_EQ(answer.begin()[1], 0x01);
+}
+
+TEST_F(ServerTest, OnlyLoopbackIsListenedOn) {
+  StoredRun run(1);
+  ServerOptions options;
+  for (const char* address : {"0.0.0.0:0", "192.168.1.2:7700", "[::]:0"}) {
+    options.address = address;
+    EXPECT_EQ(CoordinatorServer::Start(run.store(), models_, nullptr, options).status().code(), StatusCode::kInvalidArgument) << address;
+  }
+}
+
+}  // namespace
+}  // namespace h1bench
