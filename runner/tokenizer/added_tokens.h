@@ -18,7 +18,7 @@ namespace h1bench::tokenizer {
 struct AddedToken {
   std::int32_t id = 0;
   std::string content;
-  std::string shown;  // what decoding gives: the content, normalized for a normalized token
+  std::string shown;         // what decoding gives: the content, normalized for a normalized token
   bool single_word = false;  // only where no word character touches it
   bool lstrip = false;       // takes the whitespace in front of it along
   bool rstrip = false;       // and behind it

@@ -104,8 +104,10 @@ class ReplaceAll : public Decoder {
  public:
   explicit ReplaceAll(Replacement replacement) : replacement_(std::move(replacement)) {}
   void Apply(std::vector<std::string>& tokens) const override {
-    bool gave_up = false;  // text comes out either way; nothing is scored on a decoder's limits
-    for (std::string& token : tokens) token = replacement_.Apply(std::move(token), gave_up);
+    for (std::string& token : tokens) {
+      Budget budget(token.size());
+      token = replacement_.Apply(std::move(token), budget);
+    }
   }
 
  private:

@@ -1,7 +1,6 @@
 #include "runner/tokenizer/normalizer.h"
 
 #include "base/text.h"
-#include "runner/tokenizer/replace.h"
 #include "runner/tokenizer/unicode.h"
 
 namespace h1bench::tokenizer {
@@ -10,7 +9,7 @@ namespace {
 class UnicodeForm : public Normalizer {
  public:
   explicit UnicodeForm(NormalForm form) : form_(form) {}
-  std::string Apply(std::string text, bool&) const override { return Normalize(text, form_); }
+  std::string Apply(std::string text, Budget&) const override { return Normalize(text, form_); }
 
  private:
   NormalForm form_;
@@ -18,13 +17,13 @@ class UnicodeForm : public Normalizer {
 
 class LowercaseAll : public Normalizer {
  public:
-  std::string Apply(std::string text, bool&) const override { return Lowercase(text); }
+  std::string Apply(std::string text, Budget&) const override { return Lowercase(text); }
 };
 
 class Strip : public Normalizer {
  public:
   Strip(bool left, bool right) : left_(left), right_(right) {}
-  std::string Apply(std::string text, bool&) const override {
+  std::string Apply(std::string text, Budget&) const override {
     std::size_t begin = text.size();
     std::size_t end = 0;
     for (std::size_t i = 0; i < text.size();) {
@@ -47,8 +46,8 @@ class Strip : public Normalizer {
 class ReplaceAll : public Normalizer {
  public:
   explicit ReplaceAll(Replacement replacement) : replacement_(std::move(replacement)) {}
-  std::string Apply(std::string text, bool& gave_up) const override {
-    return replacement_.Apply(std::move(text), gave_up);
+  std::string Apply(std::string text, Budget& budget) const override {
+    return replacement_.Apply(std::move(text), budget);
   }
 
  private:
@@ -58,7 +57,7 @@ class ReplaceAll : public Normalizer {
 class Prepend : public Normalizer {
  public:
   explicit Prepend(std::string prefix) : prefix_(std::move(prefix)) {}
-  std::string Apply(std::string text, bool&) const override {
+  std::string Apply(std::string text, Budget&) const override {
     return text.empty() ? text : prefix_ + text;
   }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runner/tokenizer/node.h"
+#include "runner/tokenizer/replace.h"
 
 namespace h1bench::tokenizer {
 
@@ -17,8 +18,7 @@ inline constexpr std::size_t kMaxTextBytes = std::size_t{1} << 30;
 class Normalizer {
  public:
   virtual ~Normalizer() = default;
-  /// `gave_up` is set when a limit was hit; the step leaves the text (or its rest) as it was then.
-  virtual std::string Apply(std::string text, bool& gave_up) const = 0;
+  virtual std::string Apply(std::string text, Budget& budget) const = 0;
 };
 using Normalizers = std::vector<std::unique_ptr<Normalizer>>;
 

@@ -1,6 +1,5 @@
 #include "runner/tokenizer/replace.h"
 
-#include "runner/tokenizer/normalizer.h"
 #include "runner/tokenizer/split.h"
 
 namespace h1bench::tokenizer {
@@ -12,19 +11,20 @@ Result<Replacement> Replacement::Read(const Node& node) {
   return Replacement(std::move(regex), std::move(content));
 }
 
-std::string Replacement::Apply(std::string text, bool& gave_up) const {
-  if (text.empty()) return text;  // upstream does not search an empty text
-  std::vector<Part> parts;
-  if (!AppendMatches(regex_, text, parts)) gave_up = true;
+std::string Replacement::Apply(std::string text, Budget& budget) const {
+  if (text.empty() || budget.exhausted) return text;  // upstream does not search an empty text
   std::string out;
-  for (const Part& part : parts) {
-    if (part.is_match && out.size() + content_.size() <= kMaxTextBytes) {
+  std::size_t rest = 0;
+  const bool complete = regex_.FindAll(text, [&](std::size_t begin, std::size_t end) {
+    out.append(text, rest, begin - rest);
+    if (out.size() + content_.size() + (text.size() - end) <= budget.max_bytes)
       out += content_;
-    } else {
-      gave_up = gave_up || part.is_match;
-      out.append(text, part.span.begin, part.span.end - part.span.begin);
-    }
-  }
+    else
+      budget.exhausted = true;
+    rest = end;
+  });
+  out.append(text, rest);
+  budget.exhausted = budget.exhausted || !complete;
   return out;
 }
 

@@ -24,7 +24,7 @@ struct Tokenizer::Impl {
   Status AddTokens(const Node& root);
   Status CheckId(const Node& item, const AddedToken& token);
   void BuildFinders();
-  std::string NormalizeText(std::string text, bool& gave_up) const;
+  std::string NormalizeText(std::string text, Budget& budget) const;
   void EncodeText(std::string_view text, Bpe::Scratch& scratch, std::vector<std::int32_t>& ids,
                   bool& gave_up) const;
   const std::string* TokenOf(std::int32_t id) const;
@@ -84,9 +84,9 @@ Status Tokenizer::Impl::AddTokens(const Node& root) {
 void Tokenizer::Impl::BuildFinders() {
   std::vector<AddedToken> tokens[2];
   std::vector<std::string> patterns[2];
-  bool gave_up = false;
   for (AddedToken& token : added) {
-    token.shown = token.normalized ? NormalizeText(token.content, gave_up) : token.content;
+    Budget budget(token.content.size());
+    token.shown = token.normalized ? NormalizeText(token.content, budget) : token.content;
     tokens[token.normalized].push_back(token);
     patterns[token.normalized].push_back(token.shown);
   }
@@ -94,15 +94,17 @@ void Tokenizer::Impl::BuildFinders() {
   normalized_finder.emplace(tokens[1], patterns[1]);
 }
 
-std::string Tokenizer::Impl::NormalizeText(std::string text, bool& gave_up) const {
-  for (const auto& normalizer : normalizers) text = normalizer->Apply(std::move(text), gave_up);
+std::string Tokenizer::Impl::NormalizeText(std::string text, Budget& budget) const {
+  for (const auto& normalizer : normalizers) text = normalizer->Apply(std::move(text), budget);
   return text;
 }
 
 /// `text` holds no raw added token any more.
 void Tokenizer::Impl::EncodeText(std::string_view text, Bpe::Scratch& scratch,
                                  std::vector<std::int32_t>& ids, bool& gave_up) const {
-  const std::string normalized = NormalizeText(std::string(text), gave_up);
+  Budget budget(text.size());
+  const std::string normalized = NormalizeText(std::string(text), budget);
+  gave_up = gave_up || budget.exhausted;
   std::vector<TokenOrText> parts;
   normalized_finder->Split(normalized, parts);
   for (const TokenOrText& part : parts) {
