@@ -31,7 +31,7 @@ bool Contains(const Range (&ranges)[kCount], std::uint32_t c) {
 
 // Upstream's tables are of other Unicode versions than utf8proc's (15.0). The differences below
 // were found by comparing every code point with tokenizers 0.23.3;
-// tests/runner/tokenizer_unicode_test.cc holds a hash of each class.
+// tests/runner/tokenizer_parts_test.cc counts each class.
 
 /// Punctuation since Unicode 8, which upstream does not take for such, but for two that once were.
 constexpr Range kNewPunctuation[] = {
