@@ -1,7 +1,6 @@
 #include "kernels/backend.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <dnnl.hpp>
 #include <new>
@@ -34,10 +33,11 @@ class CpuBackend final : public Backend {
       : shape_(shape),
         options_(options),
         slots_(StateLayout(shape, options.precision == Precision::kBf16)),
-        work_(WorkspaceSizes(shape, options, KindFor(options.precision))) {}
+        work_(WorkspaceSizes(shape, options, KindFor(options.precision))),
+        pool_(ThreadCount(options.threads)) {}
 
   void Pack(const ModelWeights& weights) {
-    const ThreadScope threads(ThreadCount(options_.threads));
+    const ThreadScope threads(pool_);
     PackWeights(shape_, weights, options_.precision, model_);
   }
 
@@ -96,7 +96,7 @@ class CpuBackend final : public Backend {
  private:
   std::vector<RowResult> Compute(std::span<const Segment> segments) {
     if (segments.empty()) return {};
-    const ThreadScope threads(ThreadCount(options_.threads));
+    const ThreadScope threads(pool_);
     Batch batch = MakeBatch(segments, slots_);
     ReserveKvScratch(batch.scratch_blocks);
     const LayerContext context{shape_, slots_.layout(), model_, Kernels(), work_, batch};
@@ -130,6 +130,7 @@ class CpuBackend final : public Backend {
   PackedModel model_;
   Slots slots_;
   Workspace work_;
+  ThreadPool pool_;
 };
 
 const char* OneDnnIsa() {
@@ -178,6 +179,8 @@ Result<std::unique_ptr<Backend>> CreateCpuBackend(const ModelShape& shape,
 
 std::string CpuIdentity() {
   const dnnl_version_t* version = dnnl_version();
+  if (!cpu::HasOneDnnProducts())
+    return fmt::format("cpu {}; own matrix products", cpu::Kernels().name);
   return fmt::format("cpu {}; oneDNN {}.{}.{} {}; bf16 products {}", cpu::Kernels().name,
                      version->major, version->minor, version->patch, cpu::OneDnnIsa(),
                      cpu::HasBf16Products() ? "native" : "as fp32");

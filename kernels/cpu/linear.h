@@ -1,52 +1,73 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <dnnl.hpp>
 #include <map>
 #include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "kernels/cpu/buffer.h"
 #include "kernels/cpu/vector/table.h"
 #include "kernels/model.h"
 
-/// Matrix products by oneDNN. Every weight is laid out once; the product for any number of rows
-/// uses that layout and adds along k in one chain, so a row's bits do not depend on the other rows
-/// (tests/kernels/linear_test.cc holds oneDNN to it).
+/// Matrix products. Every weight is laid out once; every product for any number of rows uses that
+/// layout and adds along k in one chain, so a row's bits do not depend on the other rows, on slices
+/// or on threads. oneDNN's AVX-512 kernels do that (tests/kernels/linear_test.cc holds them to it).
+/// Its AVX2 ones do not (2.6.3: other bits for 1, 7 and 64 rows), so machines without AVX-512 use
+/// VectorKernels::gemm.
 namespace h1bench::cpu {
+
+inline constexpr std::int64_t kSlice =
+    256;  // columns of one piece of work, when rows alone are too few pieces
+inline constexpr std::int64_t kProductRows = 64;  // rows of one
 
 /// Rows that a product of `rows` computes: few distinct counts, so few compiled kernels. The rows
 /// added are computed and ignored; buffers must have room for them.
 std::int64_t RoundRows(std::int64_t rows);
 
-/// Whether oneDNN multiplies bf16 on this machine.
+/// Whether products go through oneDNN on this machine.
+bool HasOneDnnProducts();
+/// Whether bf16 is multiplied as such.
 bool HasBf16Products();
 
-/// The products of one weight shape, one per number of rows. Not thread-safe.
+/// The products of one weight shape: one compiled kernel per width and number of rows. Not
+/// thread-safe.
 class Products {
  public:
   Products(std::int64_t n, std::int64_t k, ActKind kind);
-  const dnnl::memory::desc& packed() const { return packed_; }
-  std::int64_t n() const { return n_; }
-  std::int64_t k() const { return k_; }
-  dnnl::memory::data_type type() const { return type_; }
+  std::int64_t bytes() const;
+  /// Lays out (n, k) row-major values of the kind.
+  void Pack(const void* rows, std::byte* packed) const;
 
   /// out (rows, n) fp32 = in (rows, k) * weight^T; both with RoundRows(rows) rows of room.
-  void Run(const Buffer& weight, const void* in, float* out, std::int64_t rows);
+  void Run(const Buffer& packed, const void* in, float* out, std::int64_t rows);
 
  private:
   struct Product {
     dnnl::matmul matmul;
-    dnnl::memory::desc in, out, scratch;
+    dnnl::memory::desc in, weight, out, scratch;
   };
-  dnnl::matmul::primitive_desc Describe(std::int64_t rows, const dnnl::memory::desc& weight) const;
-  Product& ForRows(std::int64_t rows);
+  /// One piece: rows [row, row + rows) by columns [column, column + width).
+  struct Piece {
+    std::int64_t row, rows, column, width;
+    const Product* product;
+  };
+  dnnl::memory::desc Layout(std::int64_t width) const;
+  dnnl::matmul::primitive_desc Describe(std::int64_t rows, std::int64_t width) const;
+  const Product* Prepare(std::int64_t rows, std::int64_t width);
+  std::int64_t Offset(std::int64_t column) const;
+  std::vector<Piece> Cut(std::int64_t rows);
+  void RunPiece(const Piece& piece, const Buffer& packed, const std::byte* in, float* out) const;
 
   std::int64_t n_, k_;
+  ActKind kind_;
   dnnl::memory::data_type type_;
-  dnnl::memory::desc packed_;
-  std::map<std::int64_t, Product> by_rows_;
+  bool sliceable_ =
+      true;  // 64 columns lie together, so a slice of the layout is the layout of the slice
+  std::map<std::pair<std::int64_t, std::int64_t>, Product> prepared_;
 };
 
 /// Products shared by all weights of equal shape.

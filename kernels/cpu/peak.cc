@@ -63,7 +63,8 @@ double ReadGigabytes() {
 }  // namespace
 
 MachinePeak MeasureCpuPeak(Precision precision, int threads) {
-  const cpu::ThreadScope scope(cpu::ThreadCount(threads));
+  cpu::ThreadPool pool(cpu::ThreadCount(threads));
+  const cpu::ThreadScope scope(pool);
   return {MatrixGflops(precision), ReadGigabytes()};
 }
 

@@ -1,42 +1,79 @@
 #pragma once
 
-#include <omp.h>
-
+#include <atomic>
 #include <cstdint>
+#include <thread>
+#include <vector>
 
-/// The one pool of threads: OpenMP, which oneDNN uses too, so that the two never compete for the
-/// cores.
+/// A pool of threads for loops whose bodies do not depend on each other. Pieces are claimed one by
+/// one, so a core that is busy with another process delays one piece and not the loop; threads that
+/// find nothing spin some microseconds, then sleep. (OpenMP's pool splits loops beforehand and
+/// spins: with two processes on two cores it was 20 times slower.)
 namespace h1bench::cpu {
 
 /// Threads for `wanted` (0: all cores this process may use).
-inline int ThreadCount(int wanted) { return wanted > 0 ? wanted : omp_get_num_procs(); }
+int ThreadCount(int wanted);
 
-/// While it lives, parallel regions of this thread use `threads` threads.
-class ThreadScope {
+class ThreadPool {
  public:
-  explicit ThreadScope(int threads) : before_(omp_get_max_threads()) {
-    omp_set_num_threads(threads);
-  }
-  ~ThreadScope() { omp_set_num_threads(before_); }
-  ThreadScope(const ThreadScope&) = delete;
-  ThreadScope& operator=(const ThreadScope&) = delete;
+  /// `threads` with the caller of Run, which works too.
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(threads_.size()) + 1; }
+
+  using Body = void (*)(const void* context, std::int64_t index);
+  /// body(context, i) for every 0 <= i < count < 2^32, each once; returns when all are done. One
+  /// caller at a time; bodies must not throw.
+  void Run(std::int64_t count, Body body, const void* context);
 
  private:
-  int before_;
+  void Work(int index);
+  bool TakeOne();
+
+  // How many pieces are left to claim, and above that the number of the loop: a thread that slept
+  // through a loop cannot claim from the next by mistake. body_, context_ and count_ stay as they
+  // are while a claimed piece is not done.
+  std::atomic<std::uint64_t> ticket_ = 0;
+  std::atomic<std::int64_t> done_ = 0;
+  std::atomic<std::uint32_t> generation_ = 0;
+  std::atomic<bool> stop_ = false;
+  Body body_ = nullptr;
+  const void* context_ = nullptr;
+  std::int64_t count_ = 0;
+  std::vector<std::thread> threads_;
 };
 
+/// While it lives, ParallelFor on this thread uses `pool`, and oneDNN one thread.
+class ThreadScope {
+ public:
+  explicit ThreadScope(ThreadPool& pool);
+  ~ThreadScope();
+  ThreadScope(const ThreadScope&) = delete;
+
+ private:
+  ThreadPool* before_;
+  int openmp_before_;
+};
+
+/// The pool of the innermost ThreadScope, or null.
+ThreadPool* CurrentPool();
+/// 0 for the caller of a loop, 1 … for the pool's other threads.
+int ThreadIndex();
+
 /// body(i) for 0 <= i < count, each exactly once, by any thread: bodies must not add into shared
-/// numbers.
+/// numbers, nor throw.
 template <typename Body>
 void ParallelFor(std::int64_t count, const Body& body) {
-  if (count <= 1) {
+  ThreadPool* pool = CurrentPool();
+  if (pool == nullptr || count <= 1) {
     for (std::int64_t i = 0; i < count; ++i) body(i);
     return;
   }
-#pragma omp parallel for schedule(dynamic, 1)
-  for (std::int64_t i = 0; i < count; ++i) body(i);
+  pool->Run(
+      count, [](const void* context, std::int64_t i) { (*static_cast<const Body*>(context))(i); },
+      &body);
 }
-
-inline int ThreadIndex() { return omp_get_thread_num(); }
 
 }  // namespace h1bench::cpu

@@ -1,5 +1,6 @@
 // Logits of the CPU backend against those of transformers (fp32, eager) on random checkpoints of
 // every config variation.
+#include "kernels/cpu/vector/table.h"
 #include "tests/kernels/golden.h"
 
 namespace h1bench {
@@ -9,7 +10,8 @@ using testing::GoldenSequence;
 using testing::LogitError;
 
 /// fp32, of the largest logit; transformers itself is within 1.2e-5 of float64.
-constexpr double kFp32 = 2e-5;
+/// Without fused multiply-add (H1BENCH_ISA=baseline) every sum rounds twice as often.
+const double kFp32 = std::string(cpu::Kernels().name) == "baseline" ? 3e-5 : 2e-5;
 /// bf16 against the fp32 references, of the largest logit: weights and product inputs carry 8 bits.
 /// Measured 0.6 to 2.1 %; on two models that amplify every rounding about tenfold (in fp32 too) 5.7
 /// and 12 %.

@@ -71,7 +71,8 @@ TEST_P(LinearTest, BitsDoNotDependOnRowsOrThreads) {
     Make(shape, 513);
     const std::vector<float> reference = Run(shape, 513);
     for (const int threads : {1, 2}) {
-      const ThreadScope scope(threads);
+      ThreadPool pool(threads);
+      const ThreadScope scope(pool);
       for (const std::int64_t rows : {1, 2, 3, 7, 16, 17, 64, 100, 513}) {
         const std::vector<float> out = Run(shape, rows);
         EXPECT_EQ(std::memcmp(out.data(), reference.data(), out.size() * 4), 0)

@@ -73,6 +73,10 @@ struct VectorKernels {
                float eps, float scale, ActKind kind, void* out);
   /// out = exp(x)
   void (*exp)(const float* x, int64_t n, float* out);
+  /// out (rows, width; leading dimension ldo) = in (rows, k) * panels, which are (k, 16) each, one
+  /// after the other. One chain over k for every number.
+  void (*gemm)(const float* in, int64_t rows, int64_t k, const float* panels, int64_t width,
+               float* out, int64_t ldo);
   void (*ssd)(const SsdArgs& args);
   void (*attention)(const AttentionArgs& args);
   /// x *= scale; then argmax (smallest index), its value and log(sum(exp(x))).
