@@ -2,6 +2,7 @@
 #include <array>
 
 #include "base/sha256.h"
+#include "base/text.h"
 #include "reports/render/assets.h"
 #include "reports/render/render.h"
 
@@ -38,6 +39,9 @@ std::string EmbedJson(const Json& json) {
   }
   return out;
 }
+
+/// Foreign text for the sample viewer: UTF-8, control characters and bidi overrides visible.
+std::string Visible(const std::string& text) { return VisibleText(ReplaceInvalidUtf8(text)); }
 
 class Page {
  public:
@@ -258,10 +262,10 @@ class Page {
   Json SampleJson(const ReportSample& one) const {
     Json json, values{Json::Array{}};
     for (const double value : one.loglikelihoods) values.Push(value);
-    json.Set("variant", static_cast<std::uint64_t>(one.variant)).Set("task", static_cast<std::uint64_t>(one.task)).Set("subset", one.subset);
-    json.Set("id", one.document_id).Set("index", one.index).Set("score", one.score).Set("prompt", one.prompt).Set("prompt_cut", one.prompt_cut);
-    json.Set("response", one.response).Set("response_cut", one.response_cut).Set("loglikelihoods", values).Set("extracted", one.extracted);
-    json.Set("gold", one.gold).Set("verdict", one.verdict).Set("detail", one.detail).Set("prompt_tokens", one.prompt_tokens);
+    json.Set("variant", static_cast<std::uint64_t>(one.variant)).Set("task", static_cast<std::uint64_t>(one.task)).Set("subset", Visible(one.subset));
+    json.Set("id", Visible(one.document_id)).Set("index", one.index).Set("score", one.score).Set("prompt", Visible(one.prompt)).Set("prompt_cut", one.prompt_cut);
+    json.Set("response", Visible(one.response)).Set("response_cut", one.response_cut).Set("loglikelihoods", values).Set("extracted", Visible(one.extracted));
+    json.Set("gold", Visible(one.gold)).Set("verdict", Visible(one.verdict)).Set("detail", Visible(one.detail)).Set("prompt_tokens", one.prompt_tokens);
     json.Set("generated_tokens", one.generated_tokens).Set("truncated_tokens", one.truncated_tokens);
     if (report_.timing) json.Set("seconds", one.seconds);
     return json;
@@ -274,7 +278,8 @@ class Page {
     Put("<div class=\"filters\"><select id=\"by-task\" aria-label=\"task\"><option value=\"\">all tasks</option></select>"
         "<select id=\"by-variant\" aria-label=\"model\"><option value=\"\">all models</option></select>"
         "<select id=\"by-right\" aria-label=\"right or wrong\"><option value=\"\">right and wrong</option><option value=\"wrong\">wrong</option>"
-        "<option value=\"right\">right</option></select></div>\n<div id=\"samples\"></div>");
+        "<option value=\"right\">right</option><option value=\"differ\">models disagree</option></select>"
+        "<select id=\"by-subset\" aria-label=\"subset\"><option value=\"\">all subsets</option></select></div>\n<div id=\"samples\"></div>");
     Put("<div class=\"filters\"><button id=\"more\" type=\"button\" hidden>more</button><span id=\"count\" class=\"soft\"></span></div>");
   }
 

@@ -35,10 +35,23 @@
       return !points.some(function (q) { return q.y >= p.y && (smaller ? q.x < p.x : q.x > p.x) || q.y > p.y && q.x === p.x; });
     }).sort(function (a, b) { return a.x - b.x; });
     var text = colour("--fg"), grid = colour("--line");
+    var names = { id: "names", afterDatasetsDraw: function (drawn) {
+      var context = drawn.ctx, area = drawn.chartArea;
+      context.save();
+      context.fillStyle = text;
+      context.font = "12px sans-serif";
+      drawn.getDatasetMeta(0).data.forEach(function (point, place) {
+        var right = point.x > (area.left + area.right) / 2;  // the name goes to the side with more room
+        context.textAlign = right ? "right" : "left";
+        context.fillText(points[place].name, point.x + (right ? -8 : 8), point.y + (point.y < area.top + 16 ? 14 : -6));
+      });
+      context.restore();
+    } };
     new Chart(canvas, {
+      plugins: [names],
       data: { datasets: [
-        { type: "scatter", label: "model and precision", data: points, backgroundColor: colour("--accent"), pointRadius: 5 },
-        { type: "line", label: "frontier", data: front, borderColor: colour("--soft"), borderWidth: 1, pointRadius: 0, showLine: true } ] },
+        { type: "scatter", label: "model and precision", data: points, backgroundColor: colour("--accent"), pointRadius: 5, clip: false },
+        { type: "line", label: "frontier", data: front, borderColor: colour("--soft"), borderWidth: 1, backgroundColor: colour("--soft"), pointRadius: 0, showLine: true } ] },
       options: { animation: false, maintainAspectRatio: false, color: text,
         scales: { x: { type: "linear", title: { display: true, text: label + " (" + unit + ")", color: text }, ticks: { color: text }, grid: { color: grid } },
                   y: { title: { display: true, text: "average score (%)", color: text }, ticks: { color: text }, grid: { color: grid } } },
@@ -88,12 +101,17 @@
     document.getElementById("count").textContent = shown + " of " + chosen.length + " shown";
     document.getElementById("more").hidden = shown === chosen.length;
   }
+  // The models disagree on a document when one has it right and another does not.
+  var right = {}, wrong = {};
+  function key(s) { return JSON.stringify([s.task, s.subset, s.id, s.index]); }
+  data.samples.forEach(function (s) { (s.score === 1 ? right : wrong)[key(s)] = true; });
   function filter() {
     var value = function (id) { return document.getElementById(id).value; };
-    var task = value("by-task"), variant = value("by-variant"), right = value("by-right");
+    var task = value("by-task"), variant = value("by-variant"), kind = value("by-right"), subset = value("by-subset");
     chosen = data.samples.filter(function (s) {
       return (task === "" || s.task === +task) && (variant === "" || s.variant === +variant) &&
-             (right === "" || (s.score === 1) === (right === "right"));
+             (subset === "" || s.subset === subset) &&
+             (kind === "" || (kind === "differ" ? right[key(s)] && wrong[key(s)] : (s.score === 1) === (kind === "right")));
     });
     list.textContent = "";
     shown = 0;
@@ -106,6 +124,10 @@
   }
   options("by-task", data.tasks);
   options("by-variant", data.variants);
+  var subsets = {};
+  data.samples.forEach(function (s) { if (s.subset) subsets[s.subset] = true; });
+  Object.keys(subsets).sort().forEach(function (name) { element("option", name, document.getElementById("by-subset")).value = name; });
+  document.getElementById("by-subset").addEventListener("change", filter);
   document.getElementById("by-right").addEventListener("change", filter);
   document.getElementById("more").addEventListener("click", more);
   filter();

@@ -13,8 +13,7 @@ constexpr std::int64_t kMaxId = std::numeric_limits<std::int32_t>::max() - 1;
 
 std::string Shown(std::string_view token) { return QuoteJson(VisibleText(token.substr(0, 80))); }
 
-/// {"vocab": {...}} maps strings to ids; the hash of a 64-bit pair for open addressing
-/// (SplitMix64's finaliser).
+/// Hash of a pair of ids (the finaliser of SplitMix64).
 std::uint64_t Mix(std::uint64_t x) {
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ULL;
   x = (x ^ (x >> 27)) * 0x94D049BB133111EBULL;
