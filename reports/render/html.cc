@@ -81,7 +81,7 @@ class Page {
   static bool Leads(const Estimate& one, double best_low) { return one.n > 0 && one.interval.high >= best_low; }
 
   double BestLow(std::size_t task) const {
-    double mean = -1, low = 2;
+    double mean = 0, low = 2;  // a column of zeros has no best
     for (const ReportVariant& variant : report_.variants) {
       const Estimate& one = variant.cells[task].primary;
       if (variant.cells[task].scored > 0 && one.mean > mean) {
@@ -245,12 +245,12 @@ class Page {
 
   Json Data() const {
     Json data, tasks{Json::Array{}}, variants{Json::Array{}}, speed{Json::Array{}}, memory{Json::Array{}}, samples{Json::Array{}};
-    for (const ReportTask& task : report_.tasks) tasks.Push(task.name);
+    for (const ReportTask& task : report_.tasks) tasks.Push(Visible(task.name));
     for (const ReportVariant& variant : report_.variants) {
-      variants.Push(variant.label());
+      variants.Push(Visible(variant.label()));
       if (!variant.average) continue;
       Json point;
-      point.Set("name", variant.label()).Set("y", variant.average->mean * 100);
+      point.Set("name", Visible(variant.label())).Set("y", variant.average->mean * 100);
       if (report_.timing) speed.Push(Json(point).Set("x", variant.tokens_per_second));
       const std::int64_t bytes = variant.memory ? variant.memory->peak_rss : variant.weight_bytes;
       memory.Push(point.Set("x", static_cast<double>(bytes) / 1e6));
