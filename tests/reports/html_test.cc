@@ -1,4 +1,5 @@
-// The HTML page under hostile text: nothing that a model or a dataset wrote becomes markup, script or layout.
+// The HTML page under hostile text: nothing that a model or a dataset wrote becomes markup, script
+// or layout.
 #include <gtest/gtest.h>
 
 #include "base/sha256.h"
@@ -10,9 +11,11 @@ namespace h1bench::reports {
 namespace {
 
 const std::string& Hostile() {
-  static const std::string text =
-      std::string("</script><script>alert(1)</script><!-- <img src=x onerror=alert(1)> \" ' & ]]> \u2028 \u2029 ") +
-      "\u202E reversed \u2066 " + std::string("NUL\0.", 5) + " bad \xFF\xC3( \x1b[31m {0} %s";
+  static const std::string text = std::string(
+                                      "</script><script>alert(1)</script><!-- <img src=x "
+                                      "onerror=alert(1)> \" ' & ]]> \u2028 \u2029 ") +
+                                  "\u202E reversed \u2066 " + std::string("NUL\0.", 5) +
+                                  " bad \xFF\xC3( \x1b[31m {0} %s";
   return text;
 }
 
@@ -61,15 +64,18 @@ Report MakeReport(const std::string& text, bool timing = true) {
 
 std::size_t Count(const std::string& page, std::string_view what) {
   std::size_t count = 0;
-  for (std::size_t at = page.find(what); at != std::string::npos; at = page.find(what, at + 1)) ++count;
+  for (std::size_t at = page.find(what); at != std::string::npos; at = page.find(what, at + 1))
+    ++count;
   return count;
 }
 
-/// What is wrong with a page, or nothing. `plain` is the page of the same report with harmless text: markup may not differ.
+/// What is wrong with a page, or nothing. `plain` is the page of the same report with harmless
+/// text: markup may not differ.
 std::string Complaint(const std::string& page, const std::string& plain) {
   if (!IsValidUtf8(page)) return "not UTF-8";
   for (const char* element : {"<script", "</script", "<img", "<!--", "<td", "<p", "<span"}) {
-    if (Count(page, element) != Count(plain, element)) return std::string("another number of ") + element;
+    if (Count(page, element) != Count(plain, element))
+      return std::string("another number of ") + element;
   }
   const std::string own = std::string(kChartScript) + kPageScript + kPageStyle;
   for (const char* bad : {"\u202E", "\u2066", "\x1b"}) {
@@ -77,7 +83,8 @@ std::string Complaint(const std::string& page, const std::string& plain) {
   }
   const std::size_t data = page.find("id=\"data\">");
   const std::string island = page.substr(data, page.find("</script", data) - data);
-  if (Count(island, "<") + Count(island, "\u2028") + Count(island, "\u2029") > 0) return "data that could end its script";
+  if (Count(island, "<") + Count(island, "\u2028") + Count(island, "\u2029") > 0)
+    return "data that could end its script";
   if (page.find('\0') != std::string::npos) return "NUL";
   return "";
 }
@@ -132,7 +139,8 @@ TEST(ReportHtml, PolicyAllowsOurTwoScriptsAndNoNetwork) {
   EXPECT_EQ(Count(page, "'sha256-"), 2U);
   EXPECT_EQ(Count(page, "script-src 'unsafe"), 0U);
   const std::string markup = page.substr(0, page.find("<script"));
-  for (const char* network : {"src=", "href=", "url(", "@import"}) EXPECT_EQ(Count(markup, network), 0U) << network;
+  for (const char* network : {"src=", "href=", "url(", "@import"})
+    EXPECT_EQ(Count(markup, network), 0U) << network;
   // The embedded scripts must not end early or contain what would be data of the page.
   EXPECT_EQ(Count(kChartScript, "</script"), 0U);
   EXPECT_EQ(Count(kPageScript, "</script"), 0U);
