@@ -63,7 +63,8 @@ def batch(rng, tokenizer, sequences, device):
     for _ in range(sequences):
         prompt, answer = draw(rng)
         context = tokenizer.encode(prompt).ids
-        whole = tokenizer.encode(prompt + answer).ids + [END]
+        # Apart, as they meet in generation: encoded together, a prompt's last line break would join the answer's indent.
+        whole = context + tokenizer.encode(answer).ids + [END]
         rows.append((whole, len(context)))
     length = max(len(whole) for whole, _ in rows)
     length = -(-length // 64) * 64
@@ -90,7 +91,8 @@ def accuracy(model, tokenizer, make, device, count=200):
     rng, right = random.Random(99), 0
     for _ in range(count):
         prompt, answer = make(rng)
-        context, whole = tokenizer.encode(prompt).ids, tokenizer.encode(prompt + answer).ids + [END]
+        context = tokenizer.encode(prompt).ids
+        whole = context + tokenizer.encode(answer).ids + [END]
         with torch.no_grad():
             best = model(input_ids=torch.tensor([whole], device=device), use_cache=False).logits[0].argmax(-1).tolist()
         right += best[len(context) - 1 : -1] == whole[len(context) :]

@@ -125,7 +125,7 @@ class Builder {
       Cell& cell = report_.variants[v].cells[t];
       ++cell.samples;
       if (poisoned_.count(sample.id) != 0) ++cell.poisoned;
-      if (response != nullptr) CountResponse(*response, report_.tasks[t], cell);
+      if (response != nullptr) CountResponse(sample, *response, report_.tasks[t], cell);
       if (score != nullptr) CountScore(sample, *score, report_.tasks[t], cell, gathered_[v][t]);
       if (response != nullptr || score != nullptr) Show(v, t, sample, response, score);
       return Status::Ok();
@@ -138,15 +138,19 @@ class Builder {
     return Status::Ok();
   }
 
-  void CountResponse(const ResponseRow& response, const ReportTask& task, Cell& cell) const {
+  void CountResponse(const SampleRow& sample, const ResponseRow& response, const ReportTask& task, Cell& cell) const {
     cell.prompt_tokens += response.prompt_tokens;
     cell.generated_tokens += response.generated_tokens;
     cell.errors += response.error.empty() ? 0 : 1;
     cell.truncated += response.truncated_tokens > 0 ? 1 : 0;
     cell.empty += task.kind == "generate_until" && response.error.empty() && response.text.empty() ? 1 : 0;
     if (!options_.timing) return;
+    if (sample.attempts == 0) {
+      ++cell.looked_up;
+      return;
+    }
     cell.reused_tokens += response.reused_tokens;
-    cell.busy_seconds += response.prefill_seconds + response.decode_seconds;
+    cell.computed_tokens += response.prompt_tokens + response.generated_tokens;
   }
 
   static void CountScore(const SampleRow& sample, const ScoreRow& score, const ReportTask& task, Cell& cell, Gathered& gathered) {
@@ -297,10 +301,6 @@ class Builder {
       scored += cell.scored;
       variant.prompt_tokens += cell.prompt_tokens;
       variant.generated_tokens += cell.generated_tokens;
-      variant.busy_seconds += cell.busy_seconds;
-    }
-    if (variant.busy_seconds > 0) {
-      variant.tokens_per_second = static_cast<double>(variant.prompt_tokens + variant.generated_tokens) / variant.busy_seconds;
     }
     if (!all) return;
     const double count = static_cast<double>(variant.cells.size()), mean = sum / count, half = kZ95 * std::sqrt(variance) / count;
@@ -321,8 +321,16 @@ class Builder {
       memory.workspace = Integer(*json, "workspace");
       memory.context = Integer(*json, "context");
       memory.peak_rss = Integer(*json, "peak_rss");
+      const Json* seconds = json->Find("engine_seconds");
+      if (seconds != nullptr && seconds->is_number()) report_.variants[place].busy_seconds += seconds->as_double();
       auto& known = report_.variants[place].memory;
       if (!known || memory.peak_rss > known->peak_rss) known = memory;
+    }
+    for (ReportVariant& variant : report_.variants) {
+      if (variant.busy_seconds <= 0) continue;
+      std::int64_t tokens = 0;
+      for (const Cell& cell : variant.cells) tokens += cell.computed_tokens;
+      variant.tokens_per_second = static_cast<double>(tokens) / variant.busy_seconds;
     }
     return Status::Ok();
   }
@@ -390,6 +398,7 @@ class Builder {
         Warn(variant, task, cell.samples - cell.scored, cell.samples, "samples have no score yet");
         Warn(variant, task, cell.errors, cell.samples, "requests could not be answered by the engine");
         Warn(variant, task, cell.poisoned, cell.samples, "documents were given up after three lost workers");
+        if (cell.looked_up > 0) Warn(variant, task, cell.looked_up, cell.samples, "responses were looked up from an earlier run: speed is of the others");
         Warn(variant, task, cell.truncated, cell.samples, "prompts were cut on the left to fit the context");
         if (cell.scored > 0 && cell.empty == cell.samples) Warn(variant, task, cell.empty, cell.samples, "responses are empty: look at a stop string");
         if (cell.scored > 0 && cell.invalid == cell.samples) Warn(variant, task, cell.invalid, cell.samples, "answers are invalid: nothing could be extracted by at least one filter");

@@ -47,8 +47,9 @@ struct Cell {
   std::vector<std::pair<std::string, std::int64_t>> verdicts;  // code: verdict -> count, sorted
   std::int64_t prompt_tokens = 0, generated_tokens = 0;
   // timing
-  std::int64_t reused_tokens = 0;
-  double busy_seconds = 0;                  // sum of prefill and decode shares
+  std::int64_t reused_tokens = 0;           // of shared prefixes, not computed again
+  std::int64_t computed_tokens = 0;         // prompt and generated tokens of responses made by this run
+  std::int64_t looked_up = 0;               // samples answered by an earlier run of this database
 };
 
 struct ReportTask {
@@ -67,8 +68,8 @@ struct ReportVariant {
   std::vector<Cell> cells;                  // parallel to Report::tasks
   std::int64_t prompt_tokens = 0, generated_tokens = 0;
   // timing
-  double busy_seconds = 0;
-  double tokens_per_second = 0;             // prompt and generated tokens over busy seconds
+  double busy_seconds = 0;                  // inside the engines of all workers, model loading apart
+  double tokens_per_second = 0;             // tokens of this run's own responses over busy seconds; 0: none
   struct Memory {
     std::int64_t weights = 0, kv = 0, state = 0, workspace = 0, context = 0, peak_rss = 0;
   };

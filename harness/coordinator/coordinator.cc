@@ -276,7 +276,8 @@ Status Coordinator::Submit(const v1::SubmitRequest& request) {
     run.progress.Answered(sample->second, row, clock_.Steady());
     ScoreSample(run, sample->second, row);
     if (!request.memory_json().empty() && sample_id == rows.back().first) {
-      H1_RETURN_IF_ERROR(Keep(store_.RecordMemory(run.id, sample->second.variant_id, request.worker_name(), request.memory_json())));
+      H1_RETURN_IF_ERROR(Keep(store_.RecordMemory(
+          run.id, sample->second.variant_id, request.worker_name() + "#" + request.incarnation().substr(0, 8), request.memory_json())));
     }
     lease->remaining.erase(sample);
   }

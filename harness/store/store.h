@@ -36,6 +36,7 @@ struct SampleRow {
   std::string prompt, prompt_sha256;
   std::string request_json;                // {"continuations":[..],"stops":[..],"max_new_tokens":n,...}
   std::int64_t cost_tokens = 0;            // estimate, for shards and the ETA
+  std::int64_t attempts = 0;               // leases that held it in this run; 0: answered by an earlier run
   std::int64_t losses = 0;                 // workers that died while they held it; not written by CreateRun
 };
 
@@ -61,8 +62,9 @@ struct ScoreRow {
 /// What a worker used for a variant, as it reported it last.
 struct MemoryRow {
   std::int64_t variant_id = 0;
-  std::string worker;
-  std::string memory_json;  // {"weights": b, "kv": b, "state": b, "workspace": b, "context": b, "peak_rss": b}, bytes
+  std::string worker;       // name#incarnation: a worker that came back has a row of its own
+  /// {"weights": b, "kv": b, "state": b, "workspace": b, "context": b, "peak_rss": b, "engine_seconds": s}, bytes, seconds
+  std::string memory_json;
 };
 
 struct WorkerRow {

@@ -131,7 +131,11 @@ class Page {
       }
       Put("<td data-value=\"{}\">{}</td>", variant.weight_bytes, Bytes(variant.weight_bytes));
       if (report_.timing) {
-        Put("<td data-value=\"{0}\">{0:.0f}</td><td data-value=\"{1}\">{2}</td>", variant.tokens_per_second, variant.busy_seconds, Duration(variant.busy_seconds));
+        if (variant.busy_seconds > 0) {
+          Put("<td data-value=\"{0}\">{0:.0f}</td><td data-value=\"{1}\">{2}</td>", variant.tokens_per_second, variant.busy_seconds, Duration(variant.busy_seconds));
+        } else {
+          Put("<td data-value=\"-1\">n/a</td><td data-value=\"-1\">n/a</td>");
+        }
         MemoryCell(variant);
       }
       Put("</tr>");
@@ -251,7 +255,7 @@ class Page {
       if (!variant.average) continue;
       Json point;
       point.Set("name", Visible(variant.label())).Set("y", variant.average->mean * 100);
-      if (report_.timing) speed.Push(Json(point).Set("x", variant.tokens_per_second));
+      if (report_.timing && variant.busy_seconds > 0) speed.Push(Json(point).Set("x", variant.tokens_per_second));
       const std::int64_t bytes = variant.memory ? variant.memory->peak_rss : variant.weight_bytes;
       memory.Push(point.Set("x", static_cast<double>(bytes) / 1e6));
     }

@@ -27,7 +27,7 @@ Json ToJson(const Cell& cell, bool timing) {
   json.Set("grid", grid).Set("verdicts", verdicts).Set("samples", cell.samples).Set("scored", cell.scored);
   json.Set("errors", cell.errors).Set("poisoned", cell.poisoned).Set("truncated", cell.truncated).Set("empty", cell.empty).Set("invalid", cell.invalid);
   json.Set("prompt_tokens", cell.prompt_tokens).Set("generated_tokens", cell.generated_tokens);
-  if (timing) json.Set("reused_tokens", cell.reused_tokens).Set("busy_seconds", cell.busy_seconds);
+  if (timing) json.Set("reused_tokens", cell.reused_tokens);
   return json;
 }
 

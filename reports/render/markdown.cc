@@ -49,7 +49,8 @@ class Markdown {
       for (const Cell& cell : variant.cells) row += fmt::format(" {} |", cell.scored == 0 ? "n/a" : Percent(cell.primary));
       row += fmt::format(" {} |", Bytes(variant.weight_bytes));
       if (report_.timing) {
-        row += fmt::format(" {:.0f} | {} | {} |", variant.tokens_per_second, Duration(variant.busy_seconds),
+        row += fmt::format(" {} | {} | {} |", variant.busy_seconds > 0 ? fmt::format("{:.0f}", variant.tokens_per_second) : "n/a",
+                           variant.busy_seconds > 0 ? Duration(variant.busy_seconds) : "n/a",
                            variant.memory ? Bytes(variant.memory->peak_rss) : "n/a");
       }
       Line("{}", row);

@@ -41,8 +41,8 @@ std::string RenderTerminal(const Report& report, bool colour) {
     Row row = {VisibleText(variant.name), variant.precision, variant.average ? Percent(*variant.average) : "n/a"};
     for (const Cell& cell : variant.cells) row.push_back(cell.scored == 0 ? "n/a" : Percent(cell.primary));
     if (report.timing) {
-      row.push_back(fmt::format("{:.0f}", variant.tokens_per_second));
-      row.push_back(Duration(variant.busy_seconds));
+      row.push_back(variant.busy_seconds > 0 ? fmt::format("{:.0f}", variant.tokens_per_second) : "n/a");
+      row.push_back(variant.busy_seconds > 0 ? Duration(variant.busy_seconds) : "n/a");
       row.push_back(variant.memory ? Bytes(variant.memory->peak_rss) : "n/a");
     }
     rows.push_back(std::move(row));

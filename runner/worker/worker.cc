@@ -1,9 +1,10 @@
 #include "runner/worker/worker.h"
 
 #include <sys/random.h>
-#include <sys/resource.h>
 
 #include <chrono>
+#include <fstream>
+#include <optional>
 #include <thread>
 
 #include "base/json.h"
@@ -27,12 +28,25 @@ std::string RandomIncarnation() {
   return fmt::format("{:016x}{:016x}", words[0], words[1]);
 }
 
-std::string MemoryJson(const MemoryPlan& used) {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
+/// Starts the peak of resident memory anew, so that a variant does not answer for the one before it (proc(5), clear_refs).
+void ResetPeakMemory() { std::ofstream("/proc/self/clear_refs") << 5; }
+
+/// Bytes; 0 where /proc does not tell.
+std::int64_t PeakMemory() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  std::int64_t kibibytes = 0;
+  while (status >> word) {
+    if (word == "VmHWM:" && status >> kibibytes) return kibibytes * 1024;
+  }
+  return 0;
+}
+
+/// What a worker tells of its variant with every submit; engine_seconds: time inside the engine since the variant was loaded.
+std::string UsageJson(const MemoryPlan& used, double engine_seconds) {
   Json json;
   json.Set("weights", used.weights).Set("kv", used.kv).Set("state", used.state).Set("workspace", used.workspace);
-  json.Set("context", used.context).Set("peak_rss", static_cast<std::int64_t>(usage.ru_maxrss) * 1024);
+  json.Set("context", used.context).Set("peak_rss", PeakMemory()).Set("engine_seconds", engine_seconds);
   return WriteJson(json);
 }
 
@@ -99,6 +113,8 @@ class Worker {
     life_.Hold(lease.lease_id());
     if (loaded_ != lease.variant().id()) {
       engine_.reset();  // the old weights go before the new ones come
+      ResetPeakMemory();
+      engine_seconds_ = 0;
       loaded_ = 0;
       H1_ASSIGN_OR_RETURN(engine_, LoadVariant(lease.variant(), options_));
       loaded_ = lease.variant().id();
@@ -109,6 +125,7 @@ class Worker {
     std::size_t bytes = 0;
     auto flushed = SteadyClock::now();
     Status submitted;
+    running_since_ = SteadyClock::now();
     const Status ran = engine_->Run(requests, [&](EngineResponse response) {
       v1::Response& wire = *batch.add_responses();
       wire = ToWire(lease.requests(static_cast<int>(response.tag)), response);
@@ -122,6 +139,8 @@ class Worker {
       }
       return submitted.ok() && !life_.Lost() && !life_.Leaving();
     });
+    engine_seconds_ = EngineSeconds();
+    running_since_.reset();
     if (submitted.ok() && !life_.Lost()) {
       batch.set_last(ran.ok());
       if (batch.responses_size() > 0 || ran.ok()) submitted = Submit(batch);
@@ -142,9 +161,14 @@ class Worker {
     return batch;
   }
 
+  double EngineSeconds() const {
+    if (!running_since_) return engine_seconds_;
+    return engine_seconds_ + std::chrono::duration<double>(SteadyClock::now() - *running_since_).count();
+  }
+
   /// Repeats until it is acknowledged or refused.
   Status Submit(v1::SubmitRequest& batch) {
-    batch.set_memory_json(MemoryJson(engine_->used_memory()));
+    batch.set_memory_json(UsageJson(engine_->used_memory(), EngineSeconds()));
     auto wait = std::chrono::milliseconds(100);
     while (true) {
       const Status status = client_.Submit(batch);
@@ -162,6 +186,8 @@ class Worker {
   Life life_;
   std::unique_ptr<Engine> engine_;
   std::int64_t loaded_ = 0;
+  double engine_seconds_ = 0;
+  std::optional<SteadyClock::time_point> running_since_;
 };
 
 }  // namespace
