@@ -391,6 +391,7 @@ class Builder {
   }
 
   void CollectWarnings() {
+    std::int64_t looked_up = 0;
     for (const ReportVariant& variant : report_.variants) {
       for (std::size_t t = 0; t < report_.tasks.size(); ++t) {
         const Cell& cell = variant.cells[t];
@@ -398,7 +399,7 @@ class Builder {
         Warn(variant, task, cell.samples - cell.scored, cell.samples, "samples have no score yet");
         Warn(variant, task, cell.errors, cell.samples, "requests could not be answered by the engine");
         Warn(variant, task, cell.poisoned, cell.samples, "documents were given up after three lost workers");
-        if (cell.looked_up > 0) Warn(variant, task, cell.looked_up, cell.samples, "responses were looked up from an earlier run: speed is of the others");
+        looked_up += cell.looked_up;
         Warn(variant, task, cell.truncated, cell.samples, "prompts were cut on the left to fit the context");
         if (cell.scored > 0 && cell.empty == cell.samples) Warn(variant, task, cell.empty, cell.samples, "responses are empty: look at a stop string");
         if (cell.scored > 0 && cell.invalid == cell.samples) Warn(variant, task, cell.invalid, cell.samples, "answers are invalid: nothing could be extracted by at least one filter");
@@ -406,6 +407,10 @@ class Builder {
           if (verdict == "sandbox_error") Warn(variant, task, count, cell.samples, "programs could not be judged (sandbox_error)");
         }
       }
+    }
+    if (looked_up > 0) {
+      report_.warnings.push_back(fmt::format("{} of {} responses were looked up from an earlier run of this database: speed is that of the others",
+                                             looked_up, report_.samples_total));
     }
     const auto divergences = store_.Divergences();
     if (divergences.ok() && *divergences > 0) {

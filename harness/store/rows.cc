@@ -64,7 +64,7 @@ SampleRow SampleFrom(const Statement& statement, int first) {
   row.prompt_sha256 = statement.Text(first + 10);
   row.request_json = statement.Text(first + 11);
   row.cost_tokens = statement.Int(first + 12);
-  row.attempts = statement.Int(first + 13);
+  row.attempts = statement.Int(first + 14);
   row.losses = statement.Int(first + 13);
   return row;
 }

@@ -57,8 +57,8 @@ class SqliteStore final : public Store {
 /// Columns of samples joined with prompts, in SampleFrom's order; the query names them `s` and `p`.
 inline constexpr const char* kSampleColumns =
     "s.id, s.variant_id, s.run_task_id, s.subset, s.document_id, s.gold, s.doc_index, s.repeat, s.request_key, p.text, "
-    "s.prompt_sha256, s.request_json, s.cost_tokens, s.losses";
-inline constexpr int kSampleColumnCount = 14;
+    "s.prompt_sha256, s.request_json, s.cost_tokens, s.losses, s.attempts";
+inline constexpr int kSampleColumnCount = 15;
 SampleRow SampleFrom(const Statement& statement, int first);
 
 /// Columns of responses (`r`), in ResponseFrom's order.
