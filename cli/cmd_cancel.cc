@@ -18,15 +18,20 @@ struct Options {
 /// A run that nobody works on is cancelled in its database.
 Status CancelInDatabase(const Options& options) {
   H1_ASSIGN_OR_RETURN(const RunLock lock, RunLock::Acquire(options.db));
-  H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open(options.db, Store::Mode::kReadWrite));
+  H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
+                      Store::Open(options.db, Store::Mode::kReadWrite));
   H1_ASSIGN_OR_RETURN(const RunRow row, store->GetRun(options.run));
-  if (row.state != "running") return InvalidArgument("{}: run {} is already {}", options.db, options.run, row.state);
+  if (row.state != "running")
+    return InvalidArgument("{}: run {} is already {}", options.db, options.run, row.state);
   return store->FinishRun(options.run, "cancelled", 0, Clock::Real().WallUnixMillis());
 }
 
 Status Cancel(const Options& options) {
-  const Status status = options.db.empty() ? RunsClient(options.coordinator).Cancel(options.run) : CancelInDatabase(options);
-  if (status.ok()) std::printf("run %lld is cancelled; its answers are kept\n", static_cast<long long>(options.run));
+  const Status status = options.db.empty() ? RunsClient(options.coordinator).Cancel(options.run)
+                                           : CancelInDatabase(options);
+  if (status.ok())
+    std::printf("run %lld is cancelled; its answers are kept\n",
+                static_cast<long long>(options.run));
   return status;
 }
 

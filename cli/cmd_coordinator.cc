@@ -31,23 +31,27 @@ std::string Kept(const RunRow& row, const char* key) {
 }
 
 /// Goes on with every unfinished run of the database that this engine can answer.
-Status ResumeRuns(Store& store, ModelSource& models, const std::string& identity, CoordinatorServer& server) {
+Status ResumeRuns(Store& store, ModelSource& models, const std::string& identity,
+                  CoordinatorServer& server) {
   H1_ASSIGN_OR_RETURN(const std::vector<RunRow> runs, store.ListRuns());
   for (const RunRow& run : runs) {
     if (run.state != "running") continue;
     if (Kept(run, "identity") != identity) {
-      std::printf("run %lld waits for the engine \"%s\"\n", static_cast<long long>(run.id), Kept(run, "identity").c_str());
+      std::printf("run %lld waits for the engine \"%s\"\n", static_cast<long long>(run.id),
+                  Kept(run, "identity").c_str());
       continue;
     }
     H1_ASSIGN_OR_RETURN(TaskSet tasks, LoadTasksOfRun(store, run.id, models, Kept(run, "data")));
-    H1_RETURN_IF_ERROR(server.StartRun(run.id, identity, std::make_shared<const TaskSet>(std::move(tasks))));
+    H1_RETURN_IF_ERROR(
+        server.StartRun(run.id, identity, std::make_shared<const TaskSet>(std::move(tasks))));
     std::printf("run %lld goes on\n", static_cast<long long>(run.id));
   }
   return Status::Ok();
 }
 
 Status Serve(const Options& options) {
-  Result<std::unique_ptr<tasks::CodeJudge>> judge = tasks::LaunchJudge();  // before SQLite, gRPC and threads exist
+  Result<std::unique_ptr<tasks::CodeJudge>> judge =
+      tasks::LaunchJudge();  // before SQLite, gRPC and threads exist
   struct sigaction action = {};
   action.sa_handler = [](int) { g_stop = 1; };
   sigaction(SIGINT, &action, nullptr);
@@ -55,18 +59,24 @@ Status Serve(const Options& options) {
   H1_ASSIGN_OR_RETURN(const std::string identity, EngineIdentity(options.engine));
   CheckpointModels models(identity);
   H1_ASSIGN_OR_RETURN(const RunLock lock, RunLock::Acquire(options.db));
-  H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open(options.db, Store::Mode::kReadWrite));
+  H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
+                      Store::Open(options.db, Store::Mode::kReadWrite));
   ServerOptions server_options;
   server_options.address = options.address;
-  server_options.data = options.data.empty() ? tasks::DefaultDataFolder() : std::filesystem::path(options.data);
+  server_options.data =
+      options.data.empty() ? tasks::DefaultDataFolder() : std::filesystem::path(options.data);
   server_options.version_json = WriteJson(VersionJson());
   server_options.environment_json = EnvironmentJson();
   server_options.coordinator.finish_when_idle = false;
-  H1_ASSIGN_OR_RETURN(const auto server, CoordinatorServer::Start(*store, models, judge.ok() ? judge->get() : nullptr, server_options));
-  // The runs are read before anybody calls: the store belongs to the server's thread from the first call on.
+  H1_ASSIGN_OR_RETURN(const auto server,
+                      CoordinatorServer::Start(*store, models, judge.ok() ? judge->get() : nullptr,
+                                               server_options));
+  // The runs are read before anybody calls: the store belongs to the server's thread from the first
+  // call on.
   H1_RETURN_IF_ERROR(ResumeRuns(*store, models, identity, *server));
   std::printf("listening on %s, database %s\n", server->address().c_str(), options.db.c_str());
-  if (!judge.ok()) std::printf("code cannot be judged here: %s\n", judge.status().message().c_str());
+  if (!judge.ok())
+    std::printf("code cannot be judged here: %s\n", judge.status().message().c_str());
   std::fflush(stdout);
   while (g_stop == 0) {
     H1_RETURN_IF_ERROR(server->Fatal());
@@ -75,18 +85,25 @@ Status Serve(const Options& options) {
   return Status::Ok();
 }
 
-const Command kCoordinator("coordinator", "Hand out work to workers and keep what they answer", [](CLI::App& app) {
-  auto options = std::make_shared<Options>();
-  app.add_option("--db", options->db, "The database; made when it is not there")->required();
-  app.add_option("--listen", options->address, "Loopback HOST:PORT to listen on; port 0 takes a free one")->capture_default_str();
-  app.add_option("--data", options->data, "Folder of the benchmark files, for suites that name none");
-  app.add_option("--engine", options->engine, "The engine that its workers run: cpu or null")->capture_default_str();
-  app.footer(
-      "It goes on with unfinished runs of the database and waits for more until SIGTERM or Ctrl-C.\n"
-      "Example, in three terminals:\n  h1bench coordinator --db sizes.db\n  h1bench worker --coordinator 127.0.0.1:7700\n"
-      "  h1bench submit sizes.yaml --coordinator 127.0.0.1:7700 --watch");
-  return [options] { return Serve(*options); };
-});
+const Command kCoordinator(
+    "coordinator", "Hand out work to workers and keep what they answer", [](CLI::App& app) {
+      auto options = std::make_shared<Options>();
+      app.add_option("--db", options->db, "The database; made when it is not there")->required();
+      app.add_option("--listen", options->address,
+                     "Loopback HOST:PORT to listen on; port 0 takes a free one")
+          ->capture_default_str();
+      app.add_option("--data", options->data,
+                     "Folder of the benchmark files, for suites that name none");
+      app.add_option("--engine", options->engine, "The engine that its workers run: cpu or null")
+          ->capture_default_str();
+      app.footer(
+          "It goes on with unfinished runs of the database and waits for more until SIGTERM or "
+          "Ctrl-C.\n"
+          "Example, in three terminals:\n  h1bench coordinator --db sizes.db\n  h1bench worker "
+          "--coordinator 127.0.0.1:7700\n"
+          "  h1bench submit sizes.yaml --coordinator 127.0.0.1:7700 --watch");
+      return [options] { return Serve(*options); };
+    });
 
 }  // namespace
 }  // namespace h1bench::cli

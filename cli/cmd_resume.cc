@@ -29,7 +29,8 @@ Result<std::filesystem::path> NewestDatabase() {
     newest = entry.path();
     time = written;
   }
-  if (newest.empty()) return NotFound("there is no database in h1bench-results/ here; say which with --db FILE");
+  if (newest.empty())
+    return NotFound("there is no database in h1bench-results/ here; say which with --db FILE");
   return newest;
 }
 
@@ -39,7 +40,8 @@ std::string Kept(const Json& options, const char* key) {
 }
 
 Status Resume(const Options& options) {
-  // The launcher is forked before SQLite, gRPC and threads exist, so before it is known whether the run has code to judge.
+  // The launcher is forked before SQLite, gRPC and threads exist, so before it is known whether the
+  // run has code to judge.
   Result<std::unique_ptr<tasks::CodeJudge>> judge = tasks::LaunchJudge();
   std::filesystem::path db = options.arguments.db;
   if (db.empty()) {
@@ -53,34 +55,46 @@ Status Resume(const Options& options) {
     H1_ASSIGN_OR_RETURN(run, store->LastUnfinishedRun());
   }
   H1_ASSIGN_OR_RETURN(const RunRow row, store->GetRun(run));
-  if (row.state != "running") return InvalidArgument("{}: run {} is {}; there is nothing to resume", db.string(), run, row.state);
+  if (row.state != "running")
+    return InvalidArgument("{}: run {} is {}; there is nothing to resume", db.string(), run,
+                           row.state);
   H1_ASSIGN_OR_RETURN(const Json kept, ParseJson(row.options_json));
 
   RunArguments arguments = options.arguments;
-  if (const std::string engine = Kept(kept, "engine"); !engine.empty()) arguments.engine.engine = engine;
+  if (const std::string engine = Kept(kept, "engine"); !engine.empty())
+    arguments.engine.engine = engine;
   H1_ASSIGN_OR_RETURN(const std::string identity, EngineIdentity(arguments.engine.engine));
   if (identity != Kept(kept, "identity")) {
     return FailedPrecondition(
-        "run {} was planned for the engine \"{}\", this is \"{}\": the answers would not be the same bits. Resume with the "
+        "run {} was planned for the engine \"{}\", this is \"{}\": the answers would not be the "
+        "same bits. Resume with the "
         "program and machine that began it, or run the suite again.",
         run, Kept(kept, "identity"), identity);
   }
   CheckpointModels models(identity);
-  const std::string data = arguments.data.empty() ? Kept(kept, "data") : std::filesystem::absolute(arguments.data).string();
+  const std::string data = arguments.data.empty()
+                               ? Kept(kept, "data")
+                               : std::filesystem::absolute(arguments.data).string();
   H1_ASSIGN_OR_RETURN(TaskSet loaded, LoadTasksOfRun(*store, run, models, data));
   if (loaded.NeedsJudge() && !judge.ok()) return judge.status();
-  std::fprintf(stderr, "resuming run %lld (%s) of %s\n", static_cast<long long>(run), row.name.c_str(), db.c_str());
+  std::fprintf(stderr, "resuming run %lld (%s) of %s\n", static_cast<long long>(run),
+               row.name.c_str(), db.c_str());
   return ExecuteLocally({*store, models, judge.ok() ? judge->get() : nullptr, run, identity,
-                         std::make_shared<const TaskSet>(std::move(loaded)), db}, arguments);
+                         std::make_shared<const TaskSet>(std::move(loaded)), db},
+                        arguments);
 }
 
-const Command kResume("resume", "Go on with a run that was paused, killed or cut off", [](CLI::App& app) {
-  auto options = std::make_shared<Options>();
-  app.add_option("RUN", options->run, "Number of the run; default: the last unfinished one");
-  AddRunArguments(app, options->arguments);
-  app.footer("Workers, batch and memory may differ from before: the results do not.\nExample:\n  h1bench resume --db sizes.db --workers 2");
-  return [options] { return Resume(*options); };
-});
+const Command kResume("resume", "Go on with a run that was paused, killed or cut off",
+                      [](CLI::App& app) {
+                        auto options = std::make_shared<Options>();
+                        app.add_option("RUN", options->run,
+                                       "Number of the run; default: the last unfinished one");
+                        AddRunArguments(app, options->arguments);
+                        app.footer(
+                            "Workers, batch and memory may differ from before: the results do "
+                            "not.\nExample:\n  h1bench resume --db sizes.db --workers 2");
+                        return [options] { return Resume(*options); };
+                      });
 
 }  // namespace
 }  // namespace h1bench::cli

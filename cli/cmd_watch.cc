@@ -17,13 +17,15 @@ struct Options {
 
 void PrintRuns(const std::vector<v1::RunProgress>& runs) {
   for (const v1::RunProgress& run : runs) {
-    std::printf("%lld\t%s\t%s\n", static_cast<long long>(run.run()), run.state().c_str(), run.name().c_str());
+    std::printf("%lld\t%s\t%s\n", static_cast<long long>(run.run()), run.state().c_str(),
+                run.name().c_str());
   }
 }
 
 /// From the file alone, for a run whose coordinator is elsewhere or dead.
 Status WatchDatabase(const Options& options) {
-  H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open(options.db, Store::Mode::kReadOnly));
+  H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
+                      Store::Open(options.db, Store::Mode::kReadOnly));
   H1_ASSIGN_OR_RETURN(const std::vector<RunRow> rows, store->ListRuns());
   std::vector<v1::RunProgress> runs;
   for (const RunRow& row : rows) {
@@ -48,7 +50,9 @@ Status WatchDatabase(const Options& options) {
     H1_ASSIGN_OR_RETURN(const std::string digest, store->ResultsDigest(wanted));
     if (run.state() == "finished") run.set_results_digest(digest);
     std::printf("%s\n", options.json ? ProgressJson(run).c_str()
-                                     : fmt::format("run {} {}: {}\n{}", wanted, run.name(), run.state(), ProgressTable(run)).c_str());
+                                     : fmt::format("run {} {}: {}\n{}", wanted, run.name(),
+                                                   run.state(), ProgressTable(run))
+                                           .c_str());
     return Status::Ok();
   }
   return NotFound("{}: there is no run {}", options.db, wanted);
@@ -62,19 +66,25 @@ Status Watch(const Options& options) {
     PrintRuns({runs.runs().begin(), runs.runs().end()});
     return Status::Ok();
   }
-  return WatchRun(client, options.run, ParseDisplayMode(options.progress), options.once, options.json);
+  return WatchRun(client, options.run, ParseDisplayMode(options.progress), options.once,
+                  options.json);
 }
 
 const Command kWatch("watch", "Show how far a run is", [](CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("RUN", options->run, "Number of the run; default: the newest");
   AddCoordinatorOption(app, options->coordinator);
-  app.add_option("--db", options->db, "Read a database instead of asking a coordinator; shows the state once");
+  app.add_option("--db", options->db,
+                 "Read a database instead of asking a coordinator; shows the state once");
   app.add_flag("--list", options->list, "List the runs: number, state, name, tab-separated");
   app.add_flag("--once", options->once, "Show the state now and leave");
-  app.add_option("--progress", options->progress, "auto, plain (lines) or none")->check(CLI::IsMember({"auto", "plain", "none"}))->capture_default_str();
+  app.add_option("--progress", options->progress, "auto, plain (lines) or none")
+      ->check(CLI::IsMember({"auto", "plain", "none"}))
+      ->capture_default_str();
   app.add_flag("--json", options->json, "Print JSON");
-  app.footer("Examples:\n  h1bench watch\n  h1bench watch 3 --once --json\n  h1bench watch --db sizes.db --list");
+  app.footer(
+      "Examples:\n  h1bench watch\n  h1bench watch 3 --once --json\n  h1bench watch --db sizes.db "
+      "--list");
   return [options] { return Watch(*options); };
 });
 

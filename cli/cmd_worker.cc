@@ -28,27 +28,34 @@ Status Work(const Options& options) {
   worker.engine_options.backend.threads = options.engine.threads;
   worker.engine_options.prefix_reuse = !options.engine.no_prefix_reuse;
   if (!options.engine.memory.empty()) {
-    H1_ASSIGN_OR_RETURN(worker.engine_options.memory_bytes, ParseBytes(options.engine.memory, "--memory"));
+    H1_ASSIGN_OR_RETURN(worker.engine_options.memory_bytes,
+                        ParseBytes(options.engine.memory, "--memory"));
   }
   worker.null_engine = {options.engine.null_delay_ms, options.engine.null_abort_on};
   H1_ASSIGN_OR_RETURN(Json environment, ParseJson(EnvironmentJson()));
-  environment.Set("pid", static_cast<std::int64_t>(getpid())).Set("threads", static_cast<std::int64_t>(options.engine.threads));
-  environment.Set("batch", options.engine.batch).Set("prefix_reuse", !options.engine.no_prefix_reuse);
+  environment.Set("pid", static_cast<std::int64_t>(getpid()))
+      .Set("threads", static_cast<std::int64_t>(options.engine.threads));
+  environment.Set("batch", options.engine.batch)
+      .Set("prefix_reuse", !options.engine.no_prefix_reuse);
   worker.environment_json = WriteJson(environment);
   return RunWorker(worker).WithContext(worker.name);
 }
 
-const Command kWorker("worker", "Answer questions for a coordinator until no work is left", [](CLI::App& app) {
-  auto options = std::make_shared<Options>();
-  app.add_option("--coordinator", options->coordinator, "HOST:PORT of a coordinator")->required();
-  app.add_option("--name", options->name, "Name of this worker, unique among the coordinator's; default: worker-PID");
-  app.add_option("--parent", options->parent, "Die with this process")->group("");
-  AddEngineArguments(app, options->engine);
-  app.footer(
-      "It ends by itself when the coordinator is silent for nine seconds (exit code 5) and leaves cleanly on SIGTERM.\n"
-      "Example:\n  h1bench worker --coordinator 127.0.0.1:7700 --threads 8");
-  return [options] { return Work(*options); };
-});
+const Command kWorker(
+    "worker", "Answer questions for a coordinator until no work is left", [](CLI::App& app) {
+      auto options = std::make_shared<Options>();
+      app.add_option("--coordinator", options->coordinator, "HOST:PORT of a coordinator")
+          ->required();
+      app.add_option("--name", options->name,
+                     "Name of this worker, unique among the coordinator's; default: worker-PID");
+      app.add_option("--parent", options->parent, "Die with this process")->group("");
+      AddEngineArguments(app, options->engine);
+      app.footer(
+          "It ends by itself when the coordinator is silent for nine seconds (exit code 5) and "
+          "leaves cleanly on SIGTERM.\n"
+          "Example:\n  h1bench worker --coordinator 127.0.0.1:7700 --threads 8");
+      return [options] { return Work(*options); };
+    });
 
 }  // namespace
 }  // namespace h1bench::cli

@@ -18,12 +18,14 @@ struct RunsClient::Impl {
 
   /// Calls `method` with a deadline; failures name the coordinator.
   template <typename Request, typename Response>
-  Status Call(grpc::Status (v1::Runs::Stub::*method)(grpc::ClientContext*, const Request&, Response*), const Request& request,
-              Response& response, std::chrono::seconds deadline) {
+  Status Call(grpc::Status (v1::Runs::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                     Response*),
+              const Request& request, Response& response, std::chrono::seconds deadline) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + deadline);
     const Status status = FromGrpc((stub.get()->*method)(&context, request, &response));
-    if (status.code() == StatusCode::kUnavailable) return status.WithContext("coordinator " + address);
+    if (status.code() == StatusCode::kUnavailable)
+      return status.WithContext("coordinator " + address);
     return status;
   }
 };
@@ -47,7 +49,8 @@ Result<v1::CreateRunResponse> RunsClient::Create(const v1::CreateRunRequest& req
 
 Result<v1::ListRunsResponse> RunsClient::List() {
   v1::ListRunsResponse response;
-  H1_RETURN_IF_ERROR(impl_->Call(&v1::Runs::Stub::ListRuns, v1::ListRunsRequest(), response, kShort));
+  H1_RETURN_IF_ERROR(
+      impl_->Call(&v1::Runs::Stub::ListRuns, v1::ListRunsRequest(), response, kShort));
   return response;
 }
 
@@ -77,7 +80,8 @@ std::string ProgressJson(const v1::RunProgress& progress) {
   json.Set("workers", progress.workers()).Set("poisoned", progress.poisoned());
   json.Set("elapsed_seconds", progress.elapsed_seconds());
   json.Set("eta_seconds", progress.eta_seconds() < 0 ? Json() : Json(progress.eta_seconds()));
-  json.Set("results_digest", progress.results_digest().empty() ? Json() : Json(progress.results_digest()));
+  json.Set("results_digest",
+           progress.results_digest().empty() ? Json() : Json(progress.results_digest()));
   Json cells{Json::Array{}};
   for (const v1::CellProgress& cell : progress.cells()) {
     Json row;
@@ -97,7 +101,8 @@ Status WatchRun(RunsClient& client, std::int64_t run, RunDisplay::Mode mode, boo
     run = progress.run();
     if (once || progress.state() != "running") {
       const std::string text = json ? ProgressJson(progress)
-                                    : fmt::format("run {} {}: {}\n{}", run, progress.name(), progress.state(), ProgressTable(progress));
+                                    : fmt::format("run {} {}: {}\n{}", run, progress.name(),
+                                                  progress.state(), ProgressTable(progress));
       std::printf("%s\n", text.c_str());
       return Status::Ok();
     }

@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "cli/units.h"
+#include "reports/statistics/interval.h"
 
 namespace h1bench::cli {
 namespace {
@@ -28,19 +29,23 @@ std::string Bar(std::int64_t done, std::int64_t total) {
   return bar + std::string(static_cast<std::size_t>(kBarCells - used), ' ');
 }
 
-/// Half the width of a 95 % normal interval of a mean of zeros and ones, in percent: a running figure, not the report's.
+/// A running figure with Wilson's interval, as if every score were 0 or 1; the report has the exact
+/// one.
 std::string Score(const v1::CellProgress& cell) {
   if (cell.scored() == 0) return "";
-  const double p = cell.score();
-  const double half = 1.96 * std::sqrt(std::max(0.0, p * (1 - p)) / static_cast<double>(cell.scored()));
-  return fmt::format("{:.1f} ± {:.1f} %", 100 * p, 100 * half);
+  const auto right =
+      static_cast<std::int64_t>(std::llround(cell.score() * static_cast<double>(cell.scored())));
+  return fmt::format("{:.1f} ± {:.1f} %", 100 * cell.score(),
+                     100 * reports::WilsonInterval(right, cell.scored()).half_width());
 }
 
 std::string Line(const v1::CellProgress& cell) {
-  return fmt::format("  {:<14.14} {:<24.24} {} {:>15}  {:>14} {:>11}  {}", cell.task(), cell.model() + " " + cell.precision(),
-                     Bar(cell.done(), cell.total()), FormatCount(cell.done()) + "/" + FormatCount(cell.total()), Score(cell),
-                     cell.tokens_per_second() > 0 ? fmt::format("{:.0f} tok/s", cell.tokens_per_second()) : "",
-                     cell.done() < cell.total() ? Eta(cell.eta_seconds()) : "");
+  return fmt::format(
+      "  {:<14.14} {:<24.24} {} {:>15}  {:>14} {:>11}  {}", cell.task(),
+      cell.model() + " " + cell.precision(), Bar(cell.done(), cell.total()),
+      FormatCount(cell.done()) + "/" + FormatCount(cell.total()), Score(cell),
+      cell.tokens_per_second() > 0 ? fmt::format("{:.0f} tok/s", cell.tokens_per_second()) : "",
+      cell.done() < cell.total() ? Eta(cell.eta_seconds()) : "");
 }
 
 }  // namespace
@@ -50,7 +55,8 @@ RunDisplay::Mode ParseDisplayMode(const std::string& text) {
   return text == "none" ? RunDisplay::Mode::kNone : RunDisplay::Mode::kAuto;
 }
 
-RunDisplay::RunDisplay(Mode mode) : terminal_(mode == Mode::kAuto && isatty(STDERR_FILENO) != 0), silent_(mode == Mode::kNone) {}
+RunDisplay::RunDisplay(Mode mode)
+    : terminal_(mode == Mode::kAuto && isatty(STDERR_FILENO) != 0), silent_(mode == Mode::kNone) {}
 
 void RunDisplay::Show(const v1::RunProgress& progress, bool final) {
   const auto now = std::chrono::steady_clock::now();
@@ -61,9 +67,10 @@ void RunDisplay::Show(const v1::RunProgress& progress, bool final) {
     done += cell.done();
     total += cell.total();
   }
-  const std::string state = fmt::format("{} worker{} · {}/{} · {}{}", progress.workers(), progress.workers() == 1 ? "" : "s",
-                                        FormatCount(done), FormatCount(total), FormatSeconds(progress.elapsed_seconds()),
-                                        progress.eta_seconds() > 0 ? " · " + Eta(progress.eta_seconds()) : "");
+  const std::string state = fmt::format(
+      "{} worker{} · {}/{} · {}{}", progress.workers(), progress.workers() == 1 ? "" : "s",
+      FormatCount(done), FormatCount(total), FormatSeconds(progress.elapsed_seconds()),
+      progress.eta_seconds() > 0 ? " · " + Eta(progress.eta_seconds()) : "");
   if (!terminal_) {
     std::fprintf(stderr, "run %lld: %s\n", static_cast<long long>(progress.run()), state.c_str());
     return;
@@ -76,8 +83,10 @@ void RunDisplay::Show(const v1::RunProgress& progress, bool final) {
   std::size_t hidden = 0;
   for (const v1::CellProgress& cell : progress.cells()) {
     const bool idle = cell.done() == 0 || cell.done() == cell.total();
-    if (static_cast<std::size_t>(progress.cells_size()) > room && idle) ++hidden;
-    else lines.push_back(Line(cell));
+    if (static_cast<std::size_t>(progress.cells_size()) > room && idle)
+      ++hidden;
+    else
+      lines.push_back(Line(cell));
   }
   if (hidden > 0) lines.push_back(fmt::format("  … and {} cells that wait or are done", hidden));
   lines.push_back("  " + state + " · Ctrl-C pauses");
@@ -94,10 +103,13 @@ void RunDisplay::DrawBlock(const std::vector<std::string>& lines) {
 }
 
 std::string ProgressTable(const v1::RunProgress& progress) {
-  std::string out = fmt::format("{:<28} {:<6} {:<20} {:>13}  {:>16}  {}\n", "model", "prec.", "task", "samples", "score", "metric");
+  std::string out = fmt::format("{:<28} {:<6} {:<20} {:>13}  {:>16}  {}\n", "model", "prec.",
+                                "task", "samples", "score", "metric");
   for (const v1::CellProgress& cell : progress.cells()) {
-    out += fmt::format("{:<28.28} {:<6} {:<20.20} {:>13}  {:>16}  {}\n", cell.model(), cell.precision(), cell.task(),
-                       FormatCount(cell.done()) + "/" + FormatCount(cell.total()), Score(cell), cell.metric());
+    out += fmt::format("{:<28.28} {:<6} {:<20.20} {:>13}  {:>16}  {}\n", cell.model(),
+                       cell.precision(), cell.task(),
+                       FormatCount(cell.done()) + "/" + FormatCount(cell.total()), Score(cell),
+                       cell.metric());
   }
   return out;
 }

@@ -8,7 +8,8 @@
 
 namespace h1bench::cli {
 
-/// Live progress on standard error: one block that redraws itself on a terminal, a line every few seconds elsewhere.
+/// Live progress on standard error: one block that redraws itself on a terminal, a line every few
+/// seconds elsewhere.
 class RunDisplay {
  public:
   enum class Mode { kAuto, kPlain, kNone };

@@ -52,7 +52,8 @@ Json ResultJson(const v1::RunProgress& progress, const std::filesystem::path& db
 }
 
 /// Watches until the run has ended, and gives its last progress.
-Result<v1::RunProgress> Watch(const LocalRun& run, CoordinatorServer& server, WorkerPool& pool, RunDisplay& display) {
+Result<v1::RunProgress> Watch(const LocalRun& run, CoordinatorServer& server, WorkerPool& pool,
+                              RunDisplay& display) {
   while (true) {
     H1_ASSIGN_OR_RETURN(v1::RunProgress progress, server.Progress(run.run));
     H1_RETURN_IF_ERROR(server.Fatal());
@@ -62,7 +63,8 @@ Result<v1::RunProgress> Watch(const LocalRun& run, CoordinatorServer& server, Wo
     }
     display.Show(progress);
     if (g_interrupted != 0) return Status(StatusCode::kCancelled, "");
-    const Status status = pool.Watch(Done(progress), [&](const std::string& worker) { server.WorkerLost(worker); });
+    const Status status =
+        pool.Watch(Done(progress), [&](const std::string& worker) { server.WorkerLost(worker); });
     if (!status.ok()) {
       const std::vector<std::string> failures = server.Failures();
       if (failures.empty()) return status;
@@ -83,7 +85,8 @@ Result<std::filesystem::path> WriteReports(const LocalRun& run, const reports::R
   return folder;
 }
 
-Status PrintResult(const v1::RunProgress& progress, const LocalRun& run, const RunArguments& arguments) {
+Status PrintResult(const v1::RunProgress& progress, const LocalRun& run,
+                   const RunArguments& arguments) {
   H1_ASSIGN_OR_RETURN(const reports::Report report, reports::BuildReport(run.store, run.run, {}));
   H1_ASSIGN_OR_RETURN(const std::filesystem::path folder, WriteReports(run, report));
   if (arguments.json) {
@@ -92,13 +95,17 @@ Status PrintResult(const v1::RunProgress& progress, const LocalRun& run, const R
     std::printf("%s\n", WriteJson(json, 2).c_str());
   } else {
     const bool colour = isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
-    std::printf("%s\n  report    %s (and .md, .json)\n  database  %s   results digest %.16s\n  next      h1bench samples --db %s\n",
-                reports::RenderTerminal(report, colour).c_str(), (folder / "report.html").c_str(), run.db.c_str(),
-                progress.results_digest().c_str(), run.db.c_str());
+    std::printf(
+        "%s\n  report    %s (and .md, .json)\n  database  %s   results digest %.16s\n  next      "
+        "h1bench samples --db %s\n",
+        reports::RenderTerminal(report, colour).c_str(), (folder / "report.html").c_str(),
+        run.db.c_str(), progress.results_digest().c_str(), run.db.c_str());
   }
   std::fflush(stdout);
   if (progress.poisoned() > 0) {
-    return Unavailable("{} sample(s) killed three workers each and were given up; everything else is complete", progress.poisoned());
+    return Unavailable(
+        "{} sample(s) killed three workers each and were given up; everything else is complete",
+        progress.poisoned());
   }
   return Status::Ok();
 }
@@ -109,8 +116,10 @@ Status ExecuteLocally(const LocalRun& run, const RunArguments& arguments) {
   CatchInterrupts();
   ServerOptions options;
   options.coordinator.expected_workers = arguments.workers;
-  H1_ASSIGN_OR_RETURN(const auto worker_arguments, WorkerArguments(arguments.engine, arguments.workers));
-  H1_ASSIGN_OR_RETURN(std::unique_ptr<CoordinatorServer> server, CoordinatorServer::Start(run.store, run.models, run.judge, options));
+  H1_ASSIGN_OR_RETURN(const auto worker_arguments,
+                      WorkerArguments(arguments.engine, arguments.workers));
+  H1_ASSIGN_OR_RETURN(std::unique_ptr<CoordinatorServer> server,
+                      CoordinatorServer::Start(run.store, run.models, run.judge, options));
   const auto started = std::chrono::steady_clock::now();
   H1_RETURN_IF_ERROR(server->StartRun(run.run, run.identity, run.tasks));
   Result<v1::RunProgress> end = Status(StatusCode::kInternal, "");
@@ -123,10 +132,14 @@ Status ExecuteLocally(const LocalRun& run, const RunArguments& arguments) {
   server.reset();  // from here on the store is this thread's
   if (end.ok()) return PrintResult(*end, run, arguments);
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - started;
-  (void)run.store.FinishRun(run.run, "running", wall.count(), 0);  // adds the time; the failure is told below
-  const std::string resume = fmt::format("`h1bench resume {} --db {}` goes on", run.run, run.db.string());
-  if (end.status().code() == StatusCode::kCancelled) return {StatusCode::kCancelled, "paused, nothing is lost; " + resume};
-  return {end.status().code(), end.status().message() + "\nWhat was answered is kept; " + resume + "."};
+  (void)run.store.FinishRun(run.run, "running", wall.count(),
+                            0);  // adds the time; the failure is told below
+  const std::string resume =
+      fmt::format("`h1bench resume {} --db {}` goes on", run.run, run.db.string());
+  if (end.status().code() == StatusCode::kCancelled)
+    return {StatusCode::kCancelled, "paused, nothing is lost; " + resume};
+  return {end.status().code(),
+          end.status().message() + "\nWhat was answered is kept; " + resume + "."};
 }
 
 }  // namespace h1bench::cli

@@ -24,8 +24,8 @@ struct LocalRun {
   std::filesystem::path db;
 };
 
-/// Coordinator in this process, workers beside it, progress, and the result at the end. kCancelled when Ctrl-C or SIGTERM
-/// paused it; the message says how to go on.
+/// Coordinator in this process, workers beside it, progress, and the result at the end. kCancelled
+/// when Ctrl-C or SIGTERM paused it; the message says how to go on.
 Status ExecuteLocally(const LocalRun& run, const RunArguments& arguments);
 
 }  // namespace h1bench::cli

@@ -48,11 +48,14 @@ Result<ModelFacts> CheckpointModels::Read(const std::filesystem::path& folder) {
   for (const Precision precision : {Precision::kBf16, Precision::kFp32}) {
     BackendOptions options;
     options.precision = precision;
-    facts.weight_bytes[PrecisionName(precision)] = PlanMemory(checkpoint.config().shape, options, 0, 0).weights;
+    facts.weight_bytes[PrecisionName(precision)] =
+        PlanMemory(checkpoint.config().shape, options, 0, 0).weights;
   }
   H1_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Open(folder));
   const auto shared = std::make_shared<const Tokenizer>(std::move(tokenizer));
-  facts.count_tokens = [shared](std::string_view text) { return static_cast<std::int64_t>(shared->Encode(text).size()); };
+  facts.count_tokens = [shared](std::string_view text) {
+    return static_cast<std::int64_t>(shared->Encode(text).size());
+  };
   known_[key] = facts;
   return facts;
 }

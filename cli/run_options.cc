@@ -9,7 +9,8 @@
 namespace h1bench::cli {
 
 void AddEngineArguments(CLI::App& app, EngineArguments& arguments) {
-  app.add_option("--engine", arguments.engine, "cpu, or null: answers without a model, to measure everything else")
+  app.add_option("--engine", arguments.engine,
+                 "cpu, or null: answers without a model, to measure everything else")
       ->check(CLI::IsMember({"cpu", "null"}))
       ->capture_default_str()
       ->group("Engine");
@@ -21,13 +22,21 @@ void AddEngineArguments(CLI::App& app, EngineArguments& arguments) {
       ->check(CLI::Range(0, 1024))
       ->capture_default_str()
       ->group("Engine");
-  app.add_option("--memory", arguments.memory, "Memory for all workers together, as 8GB; default: 80 % of what is free")->group("Engine");
-  app.add_flag("--no-prefix-reuse", arguments.no_prefix_reuse, "Compute every prompt from its start")->group("Engine");
-  app.add_option("--null-delay-ms", arguments.null_delay_ms, "Null engine: milliseconds a request")->group("");
-  app.add_option("--null-abort-on", arguments.null_abort_on, "Null engine: a prompt with this text kills the worker")->group("");
+  app.add_option("--memory", arguments.memory,
+                 "Memory for all workers together, as 8GB; default: 80 % of what is free")
+      ->group("Engine");
+  app.add_flag("--no-prefix-reuse", arguments.no_prefix_reuse,
+               "Compute every prompt from its start")
+      ->group("Engine");
+  app.add_option("--null-delay-ms", arguments.null_delay_ms, "Null engine: milliseconds a request")
+      ->group("");
+  app.add_option("--null-abort-on", arguments.null_abort_on,
+                 "Null engine: a prompt with this text kills the worker")
+      ->group("");
 }
 
-Result<std::vector<std::string>> WorkerArguments(const EngineArguments& arguments, std::int64_t workers) {
+Result<std::vector<std::string>> WorkerArguments(const EngineArguments& arguments,
+                                                 std::int64_t workers) {
   std::int64_t memory = 0;
   if (!arguments.memory.empty()) {
     H1_ASSIGN_OR_RETURN(memory, ParseBytes(arguments.memory, "--memory"));
@@ -35,19 +44,27 @@ Result<std::vector<std::string>> WorkerArguments(const EngineArguments& argument
     memory = FreeMemory() / 5 * 4;
   }
   const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
-  const std::int64_t threads = arguments.threads > 0 ? arguments.threads : std::max<std::int64_t>(1, cores / workers);
-  std::vector<std::string> out = {"--engine", arguments.engine, "--batch", std::to_string(arguments.batch),
+  const std::int64_t threads =
+      arguments.threads > 0 ? arguments.threads : std::max<std::int64_t>(1, cores / workers);
+  std::vector<std::string> out = {"--engine",  arguments.engine,
+                                  "--batch",   std::to_string(arguments.batch),
                                   "--threads", std::to_string(threads)};
   if (memory > 0) out.insert(out.end(), {"--memory", std::to_string(memory / workers)});
   if (arguments.no_prefix_reuse) out.push_back("--no-prefix-reuse");
-  if (arguments.null_delay_ms > 0) out.insert(out.end(), {"--null-delay-ms", std::to_string(arguments.null_delay_ms)});
-  if (!arguments.null_abort_on.empty()) out.insert(out.end(), {"--null-abort-on", arguments.null_abort_on});
+  if (arguments.null_delay_ms > 0)
+    out.insert(out.end(), {"--null-delay-ms", std::to_string(arguments.null_delay_ms)});
+  if (!arguments.null_abort_on.empty())
+    out.insert(out.end(), {"--null-abort-on", arguments.null_abort_on});
   return out;
 }
 
 void AddRunArguments(CLI::App& app, RunArguments& arguments) {
-  app.add_option("--workers", arguments.workers, "Worker processes")->check(CLI::Range(1, 256))->capture_default_str();
-  app.add_option("--data", arguments.data, "Folder of the benchmark files; default: the suite's, else the one `data fetch` fills");
+  app.add_option("--workers", arguments.workers, "Worker processes")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_option(
+      "--data", arguments.data,
+      "Folder of the benchmark files; default: the suite's, else the one `data fetch` fills");
   app.add_option("--db", arguments.db, "The database; default: h1bench-results/NAME.db");
   app.add_option("--progress", arguments.progress, "auto, plain (lines) or none")
       ->check(CLI::IsMember({"auto", "plain", "none"}))

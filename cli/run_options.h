@@ -13,15 +13,16 @@ namespace h1bench::cli {
 struct EngineArguments {
   std::string engine = "cpu";
   std::int64_t batch = 64;
-  int threads = 0;               // 0: cores, shared among the workers
-  std::string memory;            // "8GB"; empty: 80 % of what is free, shared among the workers
+  int threads = 0;     // 0: cores, shared among the workers
+  std::string memory;  // "8GB"; empty: 80 % of what is free, shared among the workers
   bool no_prefix_reuse = false;
-  int null_delay_ms = 0;         // of the null engine, for tests
+  int null_delay_ms = 0;  // of the null engine, for tests
   std::string null_abort_on;
 };
 void AddEngineArguments(CLI::App& app, EngineArguments& arguments);
 /// As arguments of `h1bench worker`, with threads and memory shared among `workers`.
-Result<std::vector<std::string>> WorkerArguments(const EngineArguments& arguments, std::int64_t workers);
+Result<std::vector<std::string>> WorkerArguments(const EngineArguments& arguments,
+                                                 std::int64_t workers);
 
 /// What `run` and `resume` share.
 struct RunArguments {

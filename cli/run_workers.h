@@ -13,18 +13,21 @@
 
 namespace h1bench::cli {
 
-/// Worker processes of our own binary. All methods belong to the main thread: the kernel kills the workers when the
-/// thread that started them ends.
+/// Worker processes of our own binary. All methods belong to the main thread: the kernel kills the
+/// workers when the thread that started them ends.
 class WorkerPool {
  public:
-  /// `arguments`: those of `h1bench worker` beside coordinator, name and parent. What workers print goes to `log`.
-  WorkerPool(std::string coordinator, std::vector<std::string> arguments, std::filesystem::path log);
+  /// `arguments`: those of `h1bench worker` beside coordinator, name and parent. What workers print
+  /// goes to `log`.
+  WorkerPool(std::string coordinator, std::vector<std::string> arguments,
+             std::filesystem::path log);
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
 
   Status Start(std::int64_t count);
-  /// Collects the dead and starts them again, unless one died too often without any answer in between (`done`: answers so
-  /// far). `lost` hears the names of those that died. An error means that no worker is left.
+  /// Collects the dead and starts them again, unless one died too often without any answer in
+  /// between (`done`: answers so far). `lost` hears the names of those that died. An error means
+  /// that no worker is left.
   Status Watch(std::int64_t done, const std::function<void(const std::string&)>& lost);
   /// Asks all to leave, then kills; returns when none is left.
   void Stop();
@@ -33,13 +36,14 @@ class WorkerPool {
  private:
   struct Slot {
     std::string name;
-    pid_t pid = 0;                 // 0: not running
-    int deaths = 0;                // in a row, without an answer in between
+    pid_t pid = 0;   // 0: not running
+    int deaths = 0;  // in a row, without an answer in between
     std::int64_t done_at_death = -1;
     bool given_up = false, finished = false;
   };
   Status Spawn(Slot& slot);
-  void Reap(Slot& slot, int status, std::int64_t done, const std::function<void(const std::string&)>& lost);
+  void Reap(Slot& slot, int status, std::int64_t done,
+            const std::function<void(const std::string&)>& lost);
   std::string LogTail() const;
 
   std::string coordinator_;

@@ -10,21 +10,30 @@ namespace {
 constexpr std::chrono::milliseconds kLongestPoll{20'000};
 constexpr std::size_t kNameLimit = 200;
 
-double Seconds(std::chrono::steady_clock::duration d) { return std::chrono::duration<double>(d).count(); }
+double Seconds(std::chrono::steady_clock::duration d) {
+  return std::chrono::duration<double>(d).count();
+}
 
 }  // namespace
 
-Coordinator::Coordinator(Store& store, Clock& clock, const CoordinatorOptions& options, std::function<void(ScoreJob)> score)
-    : store_(store), clock_(clock), options_(options), score_(std::move(score)), leases_(clock, options.lease_ttl) {}
+Coordinator::Coordinator(Store& store, Clock& clock, const CoordinatorOptions& options,
+                         std::function<void(ScoreJob)> score)
+    : store_(store),
+      clock_(clock),
+      options_(options),
+      score_(std::move(score)),
+      leases_(clock, options.lease_ttl) {}
 
 Status Coordinator::Keep(Status status) {
-  if (!status.ok() && status.code() != StatusCode::kFailedPrecondition && fatal_.ok()) fatal_ = status;
+  if (!status.ok() && status.code() != StatusCode::kFailedPrecondition && fatal_.ok())
+    fatal_ = status;
   return status;
 }
 
 // --- runs ---
 
-Status Coordinator::StartRun(std::int64_t id, const std::string& identity, std::shared_ptr<const TaskSet> tasks) {
+Status Coordinator::StartRun(std::int64_t id, const std::string& identity,
+                             std::shared_ptr<const TaskSet> tasks) {
   if (active_.count(id) > 0) return Status::Ok();
   H1_RETURN_IF_ERROR(Keep(store_.RevokeAllLeases(id)));
   auto run = std::make_unique<Run>();
@@ -56,7 +65,8 @@ Status Coordinator::CancelRun(std::int64_t id) {
     leases_.Remove(lease);
     H1_RETURN_IF_ERROR(Keep(store_.RevokeLease(lease, false).status()));
   }
-  H1_RETURN_IF_ERROR(Keep(store_.FinishRun(id, "cancelled", Elapsed(*found->second), clock_.WallUnixMillis())));
+  H1_RETURN_IF_ERROR(
+      Keep(store_.FinishRun(id, "cancelled", Elapsed(*found->second), clock_.WallUnixMillis())));
   active_.erase(found);
   return Status::Ok();
 }
@@ -69,14 +79,15 @@ Status Coordinator::Requeue(Run& run) {
 }
 
 Status Coordinator::ScoreUnscored(Run& run) {
-  return store_.ForEachUnscored(run.id, kScorerVersion, [&](const SampleRow& sample, const ResponseRow* response) {
-    if (response == nullptr) {
-      run.cannot_score.insert(sample.id);
-    } else if (run.cannot_score.count(sample.id) == 0) {
-      ScoreSample(run, sample, *response);
-    }
-    return Status::Ok();
-  });
+  return store_.ForEachUnscored(run.id, kScorerVersion,
+                                [&](const SampleRow& sample, const ResponseRow* response) {
+                                  if (response == nullptr) {
+                                    run.cannot_score.insert(sample.id);
+                                  } else if (run.cannot_score.count(sample.id) == 0) {
+                                    ScoreSample(run, sample, *response);
+                                  }
+                                  return Status::Ok();
+                                });
 }
 
 void Coordinator::ScoreSample(Run& run, const SampleRow& sample, const ResponseRow& response) {
@@ -85,7 +96,8 @@ void Coordinator::ScoreSample(Run& run, const SampleRow& sample, const ResponseR
     return;
   }
   ++run.scoring;
-  score_({run.id, sample.id, sample.run_task_id, sample.variant_id, sample.index, sample.subset, ToTask(response), run.tasks});
+  score_({run.id, sample.id, sample.run_task_id, sample.variant_id, sample.index, sample.subset,
+          ToTask(response), run.tasks});
 }
 
 void Coordinator::AddScore(const ScoreResult& result) {
@@ -97,7 +109,8 @@ void Coordinator::AddScore(const ScoreResult& result) {
     run.cannot_score.insert(result.sample_id);
     return;
   }
-  if (Keep(store_.InsertScores({*result.score})).ok()) run.progress.Scored(result.sample_id, *result.score);
+  if (Keep(store_.InsertScores({*result.score})).ok())
+    run.progress.Scored(result.sample_id, *result.score);
 }
 
 void Coordinator::FinishIfDone(Run& run) {
@@ -116,13 +129,15 @@ double Coordinator::Elapsed(const Run& run) const { return Seconds(clock_.Steady
 
 // --- workers ---
 
-Status Coordinator::CheckWorker(const std::string& name, const std::string& incarnation, Worker** worker) {
+Status Coordinator::CheckWorker(const std::string& name, const std::string& incarnation,
+                                Worker** worker) {
   if (!fatal_.ok()) return Unavailable("the coordinator is stopping: {}", fatal_.message());
   if (shut_down_) return Unavailable("the coordinator is shutting down");
   const auto found = workers_.find(name);
   if (found == workers_.end()) return NotFound("worker {} is not registered", name);
   if (found->second.incarnation != incarnation) {
-    return FailedPrecondition("another process registered as worker {}; give each worker its own --name", name);
+    return FailedPrecondition(
+        "another process registered as worker {}; give each worker its own --name", name);
   }
   found->second.last_seen = clock_.Steady();
   leases_.Renew(name);
@@ -131,9 +146,10 @@ Status Coordinator::CheckWorker(const std::string& name, const std::string& inca
 }
 
 Status Coordinator::Register(const v1::RegisterRequest& request, v1::RegisterResponse& response) {
-  if (request.worker_name().empty() || request.worker_name().size() > kNameLimit || request.incarnation().empty() ||
-      request.incarnation().size() > kNameLimit) {
-    return InvalidArgument("Register: worker_name and incarnation must have 1 to {} bytes", kNameLimit);
+  if (request.worker_name().empty() || request.worker_name().size() > kNameLimit ||
+      request.incarnation().empty() || request.incarnation().size() > kNameLimit) {
+    return InvalidArgument("Register: worker_name and incarnation must have 1 to {} bytes",
+                           kNameLimit);
   }
   if (!fatal_.ok() || shut_down_) return Unavailable("the coordinator is stopping");
   response.set_lease_ttl_ms(options_.lease_ttl.count());
@@ -149,7 +165,8 @@ Status Coordinator::Register(const v1::RegisterRequest& request, v1::RegisterRes
   return Status::Ok();
 }
 
-Status Coordinator::Heartbeat(const v1::HeartbeatRequest& request, v1::HeartbeatResponse& response) {
+Status Coordinator::Heartbeat(const v1::HeartbeatRequest& request,
+                              v1::HeartbeatResponse& response) {
   H1_RETURN_IF_ERROR(CheckWorker(request.worker_name(), request.incarnation()));
   for (const std::int64_t id : request.lease_ids()) {
     const Lease* lease = leases_.Find(id);
@@ -160,7 +177,8 @@ Status Coordinator::Heartbeat(const v1::HeartbeatRequest& request, v1::Heartbeat
 
 Status Coordinator::Drain(const v1::DrainRequest& request) {
   H1_RETURN_IF_ERROR(CheckWorker(request.worker_name(), request.incarnation()));
-  if (!request.failure().empty()) failures_.push_back(request.worker_name() + ": " + request.failure());
+  if (!request.failure().empty())
+    failures_.push_back(request.worker_name() + ": " + request.failure());
   RevokeAllOf(request.worker_name(), false);
   workers_.erase(request.worker_name());
   ServeParked();
@@ -175,18 +193,21 @@ void Coordinator::WorkerLost(const std::string& worker) {
 
 std::int64_t Coordinator::workers_alive() const {
   const auto since = clock_.Steady() - options_.lease_ttl;
-  return std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) { return entry.second.last_seen > since; });
+  return std::count_if(workers_.begin(), workers_.end(),
+                       [&](const auto& entry) { return entry.second.last_seen > since; });
 }
 
 // --- leases ---
 
 void Coordinator::AskLease(LeaseCall call) {
-  if (const Status status = CheckWorker(call.request.worker_name(), call.request.incarnation()); !status.ok()) {
+  if (const Status status = CheckWorker(call.request.worker_name(), call.request.incarnation());
+      !status.ok()) {
     call.respond(status, {});
     return;
   }
   if (TryLease(call)) return;
-  const auto wait = std::clamp(std::chrono::milliseconds(call.request.wait_ms()), std::chrono::milliseconds(0), kLongestPoll);
+  const auto wait = std::clamp(std::chrono::milliseconds(call.request.wait_ms()),
+                               std::chrono::milliseconds(0), kLongestPoll);
   parked_.push_back({std::move(call), clock_.Steady() + wait});
 }
 
@@ -202,11 +223,14 @@ bool Coordinator::TryLease(LeaseCall& call) {
   for (auto& [id, run] : active_) {
     if (run->queue.empty()) continue;
     if (run->identity != worker->identity) {
-      refused = fmt::format("run {} was planned for the engine \"{}\", this worker is \"{}\": its answers would not be the same bits",
-                            id, run->identity, worker->identity);
+      refused = fmt::format(
+          "run {} was planned for the engine \"{}\", this worker is \"{}\": its answers would not "
+          "be the same bits",
+          id, run->identity, worker->identity);
       continue;
     }
-    Result<v1::LeaseResponse> response = Grant(*run, *run->queue.Take(call.request.loaded_variant()), name, *worker);
+    Result<v1::LeaseResponse> response =
+        Grant(*run, *run->queue.Take(call.request.loaded_variant()), name, *worker);
     call.respond(response.status(), response.ok() ? *response : v1::LeaseResponse());
     return true;
   }
@@ -221,11 +245,14 @@ bool Coordinator::TryLease(LeaseCall& call) {
   return true;
 }
 
-Result<v1::LeaseResponse> Coordinator::Grant(Run& run, Shard shard, const std::string& name, Worker& worker) {
+Result<v1::LeaseResponse> Coordinator::Grant(Run& run, Shard shard, const std::string& name,
+                                             Worker& worker) {
   if (worker.recorded_in.insert(run.id).second) {
-    H1_RETURN_IF_ERROR(Keep(store_.RecordWorker(run.id, name, worker.incarnation, worker.environment_json)));
+    H1_RETURN_IF_ERROR(
+        Keep(store_.RecordWorker(run.id, name, worker.incarnation, worker.environment_json)));
   }
-  const Result<LeaseGrant> grant = store_.GrantLease(run.id, name, worker.incarnation, shard.samples);
+  const Result<LeaseGrant> grant =
+      store_.GrantLease(run.id, name, worker.incarnation, shard.samples);
   if (!grant.ok()) return Keep(grant.status());
   Lease lease;
   lease.id = grant->lease_id;
@@ -265,8 +292,10 @@ Status Coordinator::Submit(const v1::SubmitRequest& request) {
   for (const v1::Response& response : request.responses()) {
     rows.emplace_back(response.sample_id(), FromWire(response, request.worker_name()));
   }
-  // The store checks the lease again in the transaction that inserts; what it returned OK for is on disk.
-  H1_RETURN_IF_ERROR(Keep(store_.SubmitResponses(lease->id, request.attempt(), request.incarnation(), rows, request.last())));
+  // The store checks the lease again in the transaction that inserts; what it returned OK for is on
+  // disk.
+  H1_RETURN_IF_ERROR(Keep(store_.SubmitResponses(lease->id, request.attempt(),
+                                                 request.incarnation(), rows, request.last())));
   const auto found = active_.find(lease->run);
   if (found == active_.end()) return Status::Ok();
   Run& run = *found->second;
@@ -276,8 +305,10 @@ Status Coordinator::Submit(const v1::SubmitRequest& request) {
     run.progress.Answered(sample->second, row, clock_.Steady());
     ScoreSample(run, sample->second, row);
     if (!request.memory_json().empty() && sample_id == rows.back().first) {
-      H1_RETURN_IF_ERROR(Keep(store_.RecordMemory(
-          run.id, sample->second.variant_id, request.worker_name() + "#" + request.incarnation().substr(0, 8), request.memory_json())));
+      H1_RETURN_IF_ERROR(
+          Keep(store_.RecordMemory(run.id, sample->second.variant_id,
+                                   request.worker_name() + "#" + request.incarnation().substr(0, 8),
+                                   request.memory_json())));
     }
     lease->remaining.erase(sample);
   }
@@ -327,7 +358,8 @@ void Coordinator::Tick() {
   std::vector<Run*> runs;
   for (auto& [id, run] : active_) runs.push_back(run.get());
   for (Run* run : runs) FinishIfDone(*run);
-  // A waiting poll is no sign of life: only what a worker sends is. So its lease may end while it waits for another.
+  // A waiting poll is no sign of life: only what a worker sends is. So its lease may end while it
+  // waits for another.
   ServeParked();
   const Time now = clock_.Steady();
   for (auto parked = parked_.begin(); parked != parked_.end();) {
@@ -342,7 +374,8 @@ void Coordinator::Tick() {
 
 void Coordinator::Shutdown() {
   shut_down_ = true;
-  for (Parked& parked : parked_) parked.call.respond(Unavailable("the coordinator is shutting down"), {});
+  for (Parked& parked : parked_)
+    parked.call.respond(Unavailable("the coordinator is shutting down"), {});
   parked_.clear();
 }
 

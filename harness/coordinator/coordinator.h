@@ -28,23 +28,28 @@ struct CoordinatorOptions {
   bool finish_when_idle = true;       // workers are told to exit when no run is left
 };
 
-/// A Lease call that may wait. `respond` is called exactly once; `cancelled` says that nobody listens any more.
+/// A Lease call that may wait. `respond` is called exactly once; `cancelled` says that nobody
+/// listens any more.
 struct LeaseCall {
   v1::LeaseRequest request;
   std::function<void(Status, v1::LeaseResponse)> respond;
   std::function<bool()> cancelled = [] { return false; };
 };
 
-/// Everything the coordinator decides, without threads or network: one thread calls it (the executor), a Clock tells the
-/// time, Tick() makes time pass. At-least-once execution, exactly-once accounting: an answer counts when the store has
-/// committed it under a live lease, and not otherwise.
+/// Everything the coordinator decides, without threads or network: one thread calls it (the
+/// executor), a Clock tells the time, Tick() makes time pass. At-least-once execution, exactly-once
+/// accounting: an answer counts when the store has committed it under a live lease, and not
+/// otherwise.
 class Coordinator {
  public:
   /// `score` gets every response that is to be scored; the result comes back through AddScore.
-  Coordinator(Store& store, Clock& clock, const CoordinatorOptions& options, std::function<void(ScoreJob)> score);
+  Coordinator(Store& store, Clock& clock, const CoordinatorOptions& options,
+              std::function<void(ScoreJob)> score);
 
-  /// Leases out what a stored run still lacks. `identity`: which engine may answer (RegisterRequest.identity).
-  Status StartRun(std::int64_t run, const std::string& identity, std::shared_ptr<const TaskSet> tasks);
+  /// Leases out what a stored run still lacks. `identity`: which engine may answer
+  /// (RegisterRequest.identity).
+  Status StartRun(std::int64_t run, const std::string& identity,
+                  std::shared_ptr<const TaskSet> tasks);
   Status CancelRun(std::int64_t run);
 
   Status Register(const v1::RegisterRequest& request, v1::RegisterResponse& response);
@@ -65,7 +70,8 @@ class Coordinator {
   Result<v1::RunProgress> Progress(std::int64_t run);
   Result<v1::ListRunsResponse> ListRuns();
   bool idle() const { return active_.empty(); }
-  /// The first failure of the store. The process must end then: what cannot be written must not be acknowledged.
+  /// The first failure of the store. The process must end then: what cannot be written must not be
+  /// acknowledged.
   const Status& fatal() const { return fatal_; }
   /// Why workers left on their own account, newest last.
   const std::vector<std::string>& failures() const { return failures_; }
@@ -86,8 +92,8 @@ class Coordinator {
     ShardLimits limits;
     ShardQueue queue;
     ProgressCounter progress;
-    std::int64_t scoring = 0;                // jobs on their way
-    std::set<std::int64_t> cannot_score;     // samples with an error, poisoned, or without a document
+    std::int64_t scoring = 0;             // jobs on their way
+    std::set<std::int64_t> cannot_score;  // samples with an error, poisoned, or without a document
     std::int64_t poisoned = 0;
     Time started{};
   };
@@ -98,7 +104,8 @@ class Coordinator {
 
   /// Remembers store failures other than a refused lease.
   Status Keep(Status status);
-  Status CheckWorker(const std::string& name, const std::string& incarnation, Worker** worker = nullptr);
+  Status CheckWorker(const std::string& name, const std::string& incarnation,
+                     Worker** worker = nullptr);
   bool TryLease(LeaseCall& call);
   Result<v1::LeaseResponse> Grant(Run& run, Shard shard, const std::string& name, Worker& worker);
   void ServeParked();

@@ -10,8 +10,8 @@
 
 namespace h1bench {
 
-/// The one thread that owns the store and the coordinator. Everybody else posts to it; the queue is bounded, so that a
-/// flood of calls is turned away instead of eating memory.
+/// The one thread that owns the store and the coordinator. Everybody else posts to it; the queue is
+/// bounded, so that a flood of calls is turned away instead of eating memory.
 class Executor {
  public:
   /// `tick` runs on the thread between tasks, about every `interval`.

@@ -19,7 +19,8 @@ struct Lease {
   std::chrono::steady_clock::time_point deadline;
 };
 
-/// The live leases with their deadlines, by the steady clock alone: setting the date neither ends a lease nor keeps it.
+/// The live leases with their deadlines, by the steady clock alone: setting the date neither ends a
+/// lease nor keeps it.
 class LeaseTable {
  public:
   LeaseTable(Clock& clock, std::chrono::milliseconds ttl) : clock_(clock), ttl_(ttl) {}

@@ -9,7 +9,8 @@
 namespace h1bench {
 namespace {
 
-/// Prompts whose tokens are counted to learn how many bytes a token has; counting all would tokenise everything twice.
+/// Prompts whose tokens are counted to learn how many bytes a token has; counting all would
+/// tokenise everything twice.
 constexpr std::size_t kCountedPrompts = 8;
 
 class Planner {
@@ -43,12 +44,14 @@ class Planner {
   }
 
   Status AddModel(const SuiteModel& model) {
-    const std::string place = fmt::format("{}:{}: model {}", options_.suite_path.string(), model.line, model.name);
+    const std::string place =
+        fmt::format("{}:{}: model {}", options_.suite_path.string(), model.line, model.name);
     const Result<ModelFacts> read = models_.Read(model.path);
     if (!read.ok()) return read.status().WithContext(place);
     const ModelFacts& facts = *read;
     if (model.max_length > facts.max_length) {
-      return InvalidArgument("{}: max_length {} is more than the model's {} positions", place, model.max_length, facts.max_length);
+      return InvalidArgument("{}: max_length {} is more than the model's {} positions", place,
+                             model.max_length, facts.max_length);
     }
     Tasks& tasks = tasks_by_digest_[facts.digest];
     if (tasks.empty()) H1_RETURN_IF_ERROR(LoadTasks(facts, tasks));
@@ -75,7 +78,9 @@ class Planner {
       tasks::TaskOptions options = ParseTaskOptions(entry.options, options_.data, suite_.seed);
       options.count_tokens = facts.count_tokens;
       Result<std::unique_ptr<tasks::Task>> task = tasks::LoadTask(entry.task, options);
-      if (!task.ok()) return task.status().WithContext(fmt::format("{}:{}: task {}", options_.suite_path.string(), entry.line, entry.name));
+      if (!task.ok())
+        return task.status().WithContext(
+            fmt::format("{}:{}: task {}", options_.suite_path.string(), entry.line, entry.name));
       if (out.size() == plan_.tasks.size()) {  // the first model's: later ones share the row
         RunTaskRow row;
         row.name = entry.name;
@@ -115,12 +120,15 @@ class Planner {
       row.prompt = request.context;
       row.prompt_sha256 = Sha256Hex(request.context);
       const double bytes_per_token = tokens > 0 ? std::max(1.0, bytes / tokens) : 4.0;
-      row.cost_tokens = 1 + request.max_new_tokens + static_cast<std::int64_t>(request.continuations.size()) +
-                        static_cast<std::int64_t>(static_cast<double>(request.context.size()) / bytes_per_token);
+      row.cost_tokens =
+          1 + request.max_new_tokens + static_cast<std::int64_t>(request.continuations.size()) +
+          static_cast<std::int64_t>(static_cast<double>(request.context.size()) / bytes_per_token);
       for (row.repeat = 0; row.repeat < options.repeats; ++row.repeat) {
-        const std::string sampling = SamplingKey(suite_.seed, entry.task, document, row.repeat, request.temperature);
+        const std::string sampling =
+            SamplingKey(suite_.seed, entry.task, document, row.repeat, request.temperature);
         row.request_json = RequestJson(request, sampling);
-        row.request_key = RequestKey({variant.model_digest, variant.precision, plan_.identity, variant.max_length, row.repeat},
+        row.request_key = RequestKey({variant.model_digest, variant.precision, plan_.identity,
+                                      variant.max_length, row.repeat},
                                      request, sampling);
         plan_.samples.push_back(row);
       }
@@ -141,14 +149,16 @@ Result<Plan> MakePlan(const Suite& suite, ModelSource& models, const PlanOptions
 }
 
 Result<std::int64_t> StorePlan(Store& store, Plan& plan, TaskSet& tasks) {
-  H1_ASSIGN_OR_RETURN(const std::int64_t run, store.CreateRun(plan.run, plan.variants, plan.tasks, [&](const auto& add) -> Status {
-    for (SampleRow row : plan.samples) {
-      row.variant_id = plan.variants[static_cast<std::size_t>(row.variant_id)].id;
-      row.run_task_id = plan.tasks[static_cast<std::size_t>(row.run_task_id)].id;
-      H1_RETURN_IF_ERROR(add(row));
-    }
-    return Status::Ok();
-  }));
+  H1_ASSIGN_OR_RETURN(
+      const std::int64_t run,
+      store.CreateRun(plan.run, plan.variants, plan.tasks, [&](const auto& add) -> Status {
+        for (SampleRow row : plan.samples) {
+          row.variant_id = plan.variants[static_cast<std::size_t>(row.variant_id)].id;
+          row.run_task_id = plan.tasks[static_cast<std::size_t>(row.run_task_id)].id;
+          H1_RETURN_IF_ERROR(add(row));
+        }
+        return Status::Ok();
+      }));
   plan.run.id = run;
   for (std::size_t variant = 0; variant < plan.variants.size(); ++variant) {
     for (std::size_t task = 0; task < plan.tasks.size(); ++task) {

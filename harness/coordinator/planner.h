@@ -13,26 +13,27 @@
 namespace h1bench {
 
 struct PlanOptions {
-  std::filesystem::path suite_path;   // absolute
-  std::filesystem::path data;         // folder of the benchmark files
-  Json options;                       // object kept with the run; "identity" and "data" are added
+  std::filesystem::path suite_path;  // absolute
+  std::filesystem::path data;        // folder of the benchmark files
+  Json options;                      // object kept with the run; "identity" and "data" are added
   std::string version_json = "{}", environment_json = "{}";
   std::int64_t created_unix_ms = 0;
 };
 
-/// A suite turned into rows, not yet stored. In `samples`, variant_id and run_task_id are places in `variants` and
-/// `tasks` until StorePlan gives them ids.
+/// A suite turned into rows, not yet stored. In `samples`, variant_id and run_task_id are places in
+/// `variants` and `tasks` until StorePlan gives them ids.
 struct Plan {
   RunRow run;
   std::vector<VariantRow> variants;
   std::vector<RunTaskRow> tasks;
   std::vector<SampleRow> samples;
-  std::vector<std::vector<std::shared_ptr<const LoadedTask>>> loaded;  // by place of variant, then task
-  std::string identity;                                                // ModelSource::Identity()
+  std::vector<std::vector<std::shared_ptr<const LoadedTask>>>
+      loaded;            // by place of variant, then task
+  std::string identity;  // ModelSource::Identity()
 };
 
-/// Reads every model and every task's data and builds every request. Slow (digests read whole models) and without a
-/// database, so that it can run beside a working coordinator.
+/// Reads every model and every task's data and builds every request. Slow (digests read whole
+/// models) and without a database, so that it can run beside a working coordinator.
 Result<Plan> MakePlan(const Suite& suite, ModelSource& models, const PlanOptions& options);
 
 /// Stores the plan in one transaction; returns the run. Fills in ids and `tasks` for the scorer.

@@ -7,7 +7,9 @@
 namespace h1bench {
 namespace {
 
-double Seconds(std::chrono::steady_clock::duration d) { return std::chrono::duration<double>(d).count(); }
+double Seconds(std::chrono::steady_clock::duration d) {
+  return std::chrono::duration<double>(d).count();
+}
 
 std::string PrimaryMetric(const RunTaskRow& task) {
   const Result<Json> json = ParseJson(task.describe_json);
@@ -39,19 +41,20 @@ Status ProgressCounter::Scan(Store& store, std::int64_t run) {
       cell.last = old[key].last;
     }
   }
-  return store.ForEachSample(run, [&](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
-                                      const ResponseRow* response, const ScoreRow* score) {
-    Cell& cell = *CellOf(variant.id, task.id);
-    ++cell.total;
-    cell.cost += sample.cost_tokens;
-    if (response != nullptr || poisoned.count(sample.id) > 0) {
-      ++cell.done;
-      cell.cost_done += sample.cost_tokens;
-      unscored_[sample.id] = keys_[{variant.id, task.id}];
-    }
-    if (score != nullptr) Scored(sample.id, *score);
-    return Status::Ok();
-  });
+  return store.ForEachSample(
+      run, [&](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
+               const ResponseRow* response, const ScoreRow* score) {
+        Cell& cell = *CellOf(variant.id, task.id);
+        ++cell.total;
+        cell.cost += sample.cost_tokens;
+        if (response != nullptr || poisoned.count(sample.id) > 0) {
+          ++cell.done;
+          cell.cost_done += sample.cost_tokens;
+          unscored_[sample.id] = keys_[{variant.id, task.id}];
+        }
+        if (score != nullptr) Scored(sample.id, *score);
+        return Status::Ok();
+      });
 }
 
 ProgressCounter::Cell* ProgressCounter::CellOf(std::int64_t variant, std::int64_t task) {
@@ -90,8 +93,8 @@ void ProgressCounter::Scored(std::int64_t sample_id, const ScoreRow& score) {
 }
 
 void ProgressCounter::Describe(v1::RunProgress& out, Time now) const {
-  // Tokens of the cost model a second, over all workers. The first answers carry the loading of models: known only once
-  // some time has passed.
+  // Tokens of the cost model a second, over all workers. The first answers carry the loading of
+  // models: known only once some time has passed.
   const double elapsed = first_ == Time{} ? 0 : Seconds(now - first_);
   const double rate = elapsed > 0.5 ? static_cast<double>(fresh_cost_) / elapsed : 0;
   double left_total = 0;

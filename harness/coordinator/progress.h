@@ -17,7 +17,8 @@ class ProgressCounter {
  public:
   /// Counts what is there. Also used again at the end, when answers shared between tasks are in.
   Status Scan(Store& store, std::int64_t run);
-  void Answered(const SampleRow& sample, const ResponseRow& response, std::chrono::steady_clock::time_point now);
+  void Answered(const SampleRow& sample, const ResponseRow& response,
+                std::chrono::steady_clock::time_point now);
   void GivenUp(const SampleRow& sample);
   void Scored(std::int64_t sample_id, const ScoreRow& score);
   /// Fills cells and eta_seconds.

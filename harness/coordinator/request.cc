@@ -12,11 +12,14 @@ Json Strings(const std::vector<std::string>& items) {
   return list;
 }
 
-Status ReadStrings(const Json& json, const char* key, google::protobuf::RepeatedPtrField<std::string>* out) {
+Status ReadStrings(const Json& json, const char* key,
+                   google::protobuf::RepeatedPtrField<std::string>* out) {
   const Json* list = json.Find(key);
-  if (list == nullptr || !list->is_array()) return Corrupt("request_json.{}: expected an array", key);
+  if (list == nullptr || !list->is_array())
+    return Corrupt("request_json.{}: expected an array", key);
   for (const Json& item : list->as_array()) {
-    if (!item.is_string()) return Corrupt("request_json.{}: expected strings, found {}", key, item.TypeName());
+    if (!item.is_string())
+      return Corrupt("request_json.{}: expected strings, found {}", key, item.TypeName());
     *out->Add() = item.as_string();
   }
   return Status::Ok();
@@ -29,8 +32,9 @@ Status ReadRequest(const Json& json, v1::Request& request) {
   const Json* temperature = json.Find("temperature");
   const Json* top_p = json.Find("top_p");
   const Json* sampling = json.Find("sampling_key");
-  if (tokens == nullptr || !tokens->is_integer() || temperature == nullptr || !temperature->is_number() ||
-      top_p == nullptr || !top_p->is_number() || sampling == nullptr || !sampling->is_string()) {
+  if (tokens == nullptr || !tokens->is_integer() || temperature == nullptr ||
+      !temperature->is_number() || top_p == nullptr || !top_p->is_number() || sampling == nullptr ||
+      !sampling->is_string()) {
     return Corrupt("request_json: a generation parameter is missing");
   }
   request.set_max_new_tokens(tokens->as_int());
@@ -42,10 +46,13 @@ Status ReadRequest(const Json& json, v1::Request& request) {
 
 }  // namespace
 
-std::string RequestKey(const RequestIdentity& identity, const tasks::Request& request, const std::string& sampling_key) {
+std::string RequestKey(const RequestIdentity& identity, const tasks::Request& request,
+                       const std::string& sampling_key) {
   Sha256 digest;
   digest.UpdateField("h1bench request 1");
-  digest.UpdateField(identity.model_digest).UpdateField(identity.precision).UpdateField(identity.engine);
+  digest.UpdateField(identity.model_digest)
+      .UpdateField(identity.precision)
+      .UpdateField(identity.engine);
   digest.UpdateField(std::to_string(identity.max_length));
   digest.UpdateField(request.context);
   digest.UpdateField(RequestJson(request, sampling_key));
@@ -53,8 +60,8 @@ std::string RequestKey(const RequestIdentity& identity, const tasks::Request& re
   return digest.FinishHex();
 }
 
-std::string SamplingKey(std::int64_t seed, const std::string& task, const tasks::Document& document, std::int64_t repeat,
-                        double temperature) {
+std::string SamplingKey(std::int64_t seed, const std::string& task, const tasks::Document& document,
+                        std::int64_t repeat, double temperature) {
   if (temperature <= 0) return "";
   return fmt::format("{}|{}|{}|{}|{}", seed, task, document.subset, document.index, repeat);
 }
@@ -75,7 +82,8 @@ Result<v1::Request> ToWire(const SampleRow& sample) {
   const Result<Json> json = ParseJson(sample.request_json);
   if (!json.ok()) return json.status().WithContext(place);
   v1::Request request;
-  if (const Status status = ReadRequest(*json, request); !status.ok()) return status.WithContext(place);
+  if (const Status status = ReadRequest(*json, request); !status.ok())
+    return status.WithContext(place);
   request.set_key(sample.request_key);
   request.set_sample_id(sample.id);
   request.set_context(sample.prompt);
@@ -92,8 +100,10 @@ ResponseRow FromWire(const v1::Response& response, const std::string& worker) {
   row.generated_tokens = response.generated_tokens();
   row.truncated_tokens = response.truncated_tokens();
   row.reused_tokens = response.reused_tokens();
-  for (const std::uint32_t id : response.first_ids()) row.first_ids.push_back(static_cast<std::int32_t>(id));
-  for (const std::uint32_t id : response.last_ids()) row.last_ids.push_back(static_cast<std::int32_t>(id));
+  for (const std::uint32_t id : response.first_ids())
+    row.first_ids.push_back(static_cast<std::int32_t>(id));
+  for (const std::uint32_t id : response.last_ids())
+    row.last_ids.push_back(static_cast<std::int32_t>(id));
   row.finish = response.finish();
   row.error = response.error();
   row.queue_seconds = response.queue_seconds();

@@ -7,23 +7,27 @@
 #include "proto/h1bench.pb.h"
 #include "tasks/task.h"
 
-/// A request in its three forms: as a task builds it, as the store keeps it (request_json), as it goes over the wire.
+/// A request in its three forms: as a task builds it, as the store keeps it (request_json), as it
+/// goes over the wire.
 namespace h1bench {
 
 /// Everything that decides the bits of an answer.
 struct RequestIdentity {
   std::string model_digest, precision;
-  std::string engine;               // ModelSource::Identity()
+  std::string engine;  // ModelSource::Identity()
   std::int64_t max_length = 0;
   std::int64_t repeat = 0;
 };
 
-/// Content address: SHA-256 (hex) over length-prefixed fields, so that no two requests can share one by accident.
-std::string RequestKey(const RequestIdentity& identity, const tasks::Request& request, const std::string& sampling_key);
+/// Content address: SHA-256 (hex) over length-prefixed fields, so that no two requests can share
+/// one by accident.
+std::string RequestKey(const RequestIdentity& identity, const tasks::Request& request,
+                       const std::string& sampling_key);
 
-/// Keys the sampler: a function of (seed, task, subset, document, repeat) and nothing else. Empty for greedy requests.
-std::string SamplingKey(std::int64_t seed, const std::string& task, const tasks::Document& document, std::int64_t repeat,
-                        double temperature);
+/// Keys the sampler: a function of (seed, task, subset, document, repeat) and nothing else. Empty
+/// for greedy requests.
+std::string SamplingKey(std::int64_t seed, const std::string& task, const tasks::Document& document,
+                        std::int64_t repeat, double temperature);
 
 /// SampleRow::request_json: everything but the context.
 std::string RequestJson(const tasks::Request& request, const std::string& sampling_key);

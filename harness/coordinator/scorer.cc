@@ -5,7 +5,8 @@ namespace h1bench {
 ScoreResult ScoreOne(const ScoreJob& job, tasks::CodeJudge* judge) {
   ScoreResult result{job.run, job.sample_id, std::nullopt};
   const LoadedTask* loaded = job.tasks->Find(job.run_task_id, job.variant_id);
-  const tasks::Document* document = loaded == nullptr ? nullptr : loaded->Find(job.subset, job.index);
+  const tasks::Document* document =
+      loaded == nullptr ? nullptr : loaded->Find(job.subset, job.index);
   if (document == nullptr || (loaded->task().needs_judge() && judge == nullptr)) return result;
   const tasks::Score score = loaded->task().ScoreResponse(*document, job.response, judge);
   ScoreRow row;

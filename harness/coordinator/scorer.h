@@ -16,7 +16,8 @@
 
 namespace h1bench {
 
-/// A version of the scorers as a whole, kept with every score: a fix raises it and stored responses are scored again.
+/// A version of the scorers as a whole, kept with every score: a fix raises it and stored responses
+/// are scored again.
 inline constexpr std::int64_t kScorerVersion = 1;
 
 struct ScoreJob {

@@ -15,7 +15,7 @@ namespace h1bench {
 struct ServerOptions {
   std::string address = "127.0.0.1:0";  // loopback only; port 0: any free one
   CoordinatorOptions coordinator;
-  std::filesystem::path data;           // for runs that are submitted and name none
+  std::filesystem::path data;  // for runs that are submitted and name none
   std::string version_json = "{}", environment_json = "{}";
   int score_threads = 2;
 };
@@ -23,16 +23,20 @@ struct ServerOptions {
 /// A coordinator that listens: gRPC service, executor, scorer and store put together.
 class CoordinatorServer {
  public:
-  /// `store`, `models` and `judge` (may be null: tasks that run code are refused) outlive the server.
-  static Result<std::unique_ptr<CoordinatorServer>> Start(Store& store, ModelSource& models, tasks::CodeJudge* judge,
-                                                          const ServerOptions& options, Clock& clock = Clock::Real());
+  /// `store`, `models` and `judge` (may be null: tasks that run code are refused) outlive the
+  /// server.
+  static Result<std::unique_ptr<CoordinatorServer>> Start(Store& store, ModelSource& models,
+                                                          tasks::CodeJudge* judge,
+                                                          const ServerOptions& options,
+                                                          Clock& clock = Clock::Real());
   /// Stops leasing, lets calls in flight end, answers waiting polls.
   virtual ~CoordinatorServer() = default;
 
   virtual std::string address() const = 0;  // HOST:PORT that it listens on
 
   /// All thread-safe.
-  virtual Status StartRun(std::int64_t run, const std::string& identity, std::shared_ptr<const TaskSet> tasks) = 0;
+  virtual Status StartRun(std::int64_t run, const std::string& identity,
+                          std::shared_ptr<const TaskSet> tasks) = 0;
   virtual Result<v1::RunProgress> Progress(std::int64_t run) = 0;
   virtual void WorkerLost(const std::string& worker) = 0;
   virtual bool Idle() = 0;

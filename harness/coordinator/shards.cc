@@ -7,12 +7,13 @@
 namespace h1bench {
 namespace {
 
-constexpr std::size_t kAfterOneLoss = 8;  // samples a shard may have when a worker died on it
+constexpr std::size_t kAfterOneLoss = 8;    // samples a shard may have when a worker died on it
 constexpr std::int64_t kBytesPerToken = 4;  // of English, for the discount of a shared prefix only
 
 std::int64_t SharedTokens(const std::string& a, const std::string& b) {
   const std::size_t size = std::min(a.size(), b.size());
-  const auto end = std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(size), b.begin()).first;
+  const auto end =
+      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(size), b.begin()).first;
   return (end - a.begin()) / kBytesPerToken;
 }
 
@@ -28,7 +29,8 @@ ShardLimits ChooseLimits(const std::vector<SampleRow>& pending, std::int64_t wor
   std::int64_t total = 0;
   for (const SampleRow& sample : pending) total += sample.cost_tokens;
   ShardLimits limits;
-  limits.tokens = std::clamp(total / std::max<std::int64_t>(1, workers * kShardsPerWorker), kLeast, kMost);
+  limits.tokens =
+      std::clamp(total / std::max<std::int64_t>(1, workers * kShardsPerWorker), kLeast, kMost);
   return limits;
 }
 
@@ -38,8 +40,11 @@ std::vector<Shard> BuildShards(const std::vector<SampleRow>& pending, const Shar
   for (const SampleRow& sample : pending) {
     if (keys.insert(sample.request_key).second) order.push_back(&sample);
   }
-  const auto group = [](const SampleRow* s) { return std::tie(s->variant_id, s->run_task_id, s->subset, s->losses); };
-  std::stable_sort(order.begin(), order.end(), [&](const SampleRow* a, const SampleRow* b) { return group(a) < group(b); });
+  const auto group = [](const SampleRow* s) {
+    return std::tie(s->variant_id, s->run_task_id, s->subset, s->losses);
+  };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](const SampleRow* a, const SampleRow* b) { return group(a) < group(b); });
 
   std::vector<Shard> shards;
   const SampleRow* previous = nullptr;
@@ -49,7 +54,8 @@ std::vector<Shard> BuildShards(const std::vector<SampleRow>& pending, const Shar
     const std::int64_t shared = together ? SharedTokens(previous->prompt, sample->prompt) : 0;
     const std::int64_t cost = std::max<std::int64_t>(1, sample->cost_tokens - shared);
     const bool fits = together && shards.back().samples.size() < RequestLimit(*sample, limits) &&
-                      shards.back().cost + cost <= limits.tokens && bytes + sample->prompt.size() <= limits.bytes;
+                      shards.back().cost + cost <= limits.tokens &&
+                      bytes + sample->prompt.size() <= limits.bytes;
     if (!fits) {
       shards.push_back({sample->variant_id, {}, 0});
       bytes = 0;
@@ -59,15 +65,17 @@ std::vector<Shard> BuildShards(const std::vector<SampleRow>& pending, const Shar
     bytes += sample->prompt.size();
     previous = sample;
   }
-  std::stable_sort(shards.begin(), shards.end(), [](const Shard& a, const Shard& b) { return a.cost > b.cost; });
+  std::stable_sort(shards.begin(), shards.end(),
+                   [](const Shard& a, const Shard& b) { return a.cost > b.cost; });
   return shards;
 }
 
 void ShardQueue::Add(std::vector<Shard> shards) {
   for (Shard& shard : shards) {
     Lane& lane = lanes_[shard.variant_id];
-    const auto place = std::upper_bound(lane.shards.begin(), lane.shards.end(), shard,
-                                        [](const Shard& a, const Shard& b) { return a.cost > b.cost; });
+    const auto place =
+        std::upper_bound(lane.shards.begin(), lane.shards.end(), shard,
+                         [](const Shard& a, const Shard& b) { return a.cost > b.cost; });
     lane.cost += shard.cost;
     lane.shards.insert(place, std::move(shard));
     ++size_;
@@ -78,9 +86,12 @@ std::optional<Shard> ShardQueue::Take(std::int64_t loaded_variant) {
   if (size_ == 0) return std::nullopt;
   auto lane = lanes_.find(loaded_variant);
   if (lane == lanes_.end() || lane->second.shards.empty()) {
-    const auto weight = [](const Lane& l) { return l.shards.empty() ? -1 : l.cost / (1 + l.takers); };
-    lane = std::max_element(lanes_.begin(), lanes_.end(),
-                            [&](const auto& a, const auto& b) { return weight(a.second) < weight(b.second); });
+    const auto weight = [](const Lane& l) {
+      return l.shards.empty() ? -1 : l.cost / (1 + l.takers);
+    };
+    lane = std::max_element(lanes_.begin(), lanes_.end(), [&](const auto& a, const auto& b) {
+      return weight(a.second) < weight(b.second);
+    });
     ++lane->second.takers;
   }
   Shard shard = std::move(lane->second.shards.front());

@@ -10,7 +10,8 @@
 
 namespace h1bench {
 
-/// The samples that are leased together: of one variant, task and subset, so that they share a prefix.
+/// The samples that are leased together: of one variant, task and subset, so that they share a
+/// prefix.
 struct Shard {
   std::int64_t variant_id = 0;
   std::vector<std::int64_t> samples;
@@ -18,20 +19,22 @@ struct Shard {
 };
 
 struct ShardLimits {
-  std::int64_t tokens = 8192;      // estimated, per shard
+  std::int64_t tokens = 8192;  // estimated, per shard
   std::size_t requests = 256;
-  std::size_t bytes = 3U << 20;    // of prompts: a lease must fit a message of 16 MiB with room
+  std::size_t bytes = 3U << 20;  // of prompts: a lease must fit a message of 16 MiB with room
 };
 
 /// Limits that give each of `workers` several shards, within bounds.
 ShardLimits ChooseLimits(const std::vector<SampleRow>& pending, std::int64_t workers);
 
-/// Cuts samples into shards, most costly first (ties: in order of ids). A sample that lost one worker comes in a shard
-/// of at most 8, one that lost two comes alone: so the one that kills workers is poisoned and its neighbours are not.
-/// Samples with a request key that another one has are left out: its answer is theirs too.
+/// Cuts samples into shards, most costly first (ties: in order of ids). A sample that lost one
+/// worker comes in a shard of at most 8, one that lost two comes alone: so the one that kills
+/// workers is poisoned and its neighbours are not. Samples with a request key that another one has
+/// are left out: its answer is theirs too.
 std::vector<Shard> BuildShards(const std::vector<SampleRow>& pending, const ShardLimits& limits);
 
-/// Shards that wait, by variant. A worker keeps the variant it has loaded while there is work for it.
+/// Shards that wait, by variant. A worker keeps the variant it has loaded while there is work for
+/// it.
 class ShardQueue {
  public:
   void Add(std::vector<Shard> shards);
@@ -44,7 +47,8 @@ class ShardQueue {
   struct Lane {
     std::deque<Shard> shards;  // most costly first
     std::int64_t cost = 0;
-    std::int64_t takers = 0;   // shards taken by workers that had to load it: spreads workers over variants
+    std::int64_t takers =
+        0;  // shards taken by workers that had to load it: spreads workers over variants
   };
   std::map<std::int64_t, Lane> lanes_;
   std::size_t size_ = 0;

@@ -4,15 +4,18 @@
 
 namespace h1bench {
 
-tasks::TaskOptions ParseTaskOptions(const Json& options, const std::filesystem::path& data, std::int64_t seed) {
+tasks::TaskOptions ParseTaskOptions(const Json& options, const std::filesystem::path& data,
+                                    std::int64_t seed) {
   tasks::TaskOptions parsed;
   parsed.data = data;
   parsed.seed = seed;
   const auto integer = [&](const char* key, std::int64_t& out) {
-    if (const Json* value = options.Find(key); value != nullptr && value->is_integer()) out = value->as_int();
+    if (const Json* value = options.Find(key); value != nullptr && value->is_integer())
+      out = value->as_int();
   };
   const auto number = [&](const char* key, double& out) {
-    if (const Json* value = options.Find(key); value != nullptr && value->is_number()) out = value->as_double();
+    if (const Json* value = options.Find(key); value != nullptr && value->is_number())
+      out = value->as_double();
   };
   integer("shots", parsed.shots);
   integer("limit", parsed.limit);
@@ -27,14 +30,21 @@ tasks::TaskOptions ParseTaskOptions(const Json& options, const std::filesystem::
     if (list == nullptr || !list->is_array()) return;
     for (const Json& item : list->as_array()) take(item);
   };
-  each("subjects", [&](const Json& item) { if (item.is_string()) parsed.subjects.push_back(item.as_string()); });
-  each("lengths", [&](const Json& item) { if (item.is_integer()) parsed.lengths.push_back(item.as_int()); });
-  each("depths", [&](const Json& item) { if (item.is_number()) parsed.depths.push_back(item.as_double()); });
+  each("subjects", [&](const Json& item) {
+    if (item.is_string()) parsed.subjects.push_back(item.as_string());
+  });
+  each("lengths", [&](const Json& item) {
+    if (item.is_integer()) parsed.lengths.push_back(item.as_int());
+  });
+  each("depths", [&](const Json& item) {
+    if (item.is_number()) parsed.depths.push_back(item.as_double());
+  });
   return parsed;
 }
 
 LoadedTask::LoadedTask(std::unique_ptr<tasks::Task> task) : task_(std::move(task)) {
-  for (const tasks::Document& document : task_->documents()) documents_[{document.subset, document.index}] = &document;
+  for (const tasks::Document& document : task_->documents())
+    documents_[{document.subset, document.index}] = &document;
 }
 
 const tasks::Document* LoadedTask::Find(const std::string& subset, std::int64_t index) const {
@@ -43,13 +53,16 @@ const tasks::Document* LoadedTask::Find(const std::string& subset, std::int64_t 
 }
 
 bool TaskSet::NeedsJudge() const {
-  return std::any_of(tasks_.begin(), tasks_.end(), [](const auto& entry) { return entry.second->task().needs_judge(); });
+  return std::any_of(tasks_.begin(), tasks_.end(),
+                     [](const auto& entry) { return entry.second->task().needs_judge(); });
 }
 
 namespace {
 
-Result<std::shared_ptr<const LoadedTask>> LoadTaskOfRun(const RunTaskRow& row, const std::filesystem::path& data,
-                                                        std::int64_t seed, const ModelFacts& facts) {
+Result<std::shared_ptr<const LoadedTask>> LoadTaskOfRun(const RunTaskRow& row,
+                                                        const std::filesystem::path& data,
+                                                        std::int64_t seed,
+                                                        const ModelFacts& facts) {
   const Result<Json> json = ParseJson(row.options_json);
   if (!json.ok()) return json.status().WithContext("options of task " + row.name);
   tasks::TaskOptions options = ParseTaskOptions(*json, data, seed);
@@ -57,7 +70,8 @@ Result<std::shared_ptr<const LoadedTask>> LoadTaskOfRun(const RunTaskRow& row, c
   H1_ASSIGN_OR_RETURN(std::unique_ptr<tasks::Task> task, tasks::LoadTask(row.task, options));
   if (task->data_digest() != row.data_digest) {
     return FailedPrecondition(
-        "task {}: the data in {} changed since the run was planned (digest {}, was {}). Put the old files back, or start "
+        "task {}: the data in {} changed since the run was planned (digest {}, was {}). Put the "
+        "old files back, or start "
         "a new run: it reuses every answer whose question did not change.",
         row.name, data.string(), task->data_digest(), row.data_digest);
   }
@@ -66,21 +80,24 @@ Result<std::shared_ptr<const LoadedTask>> LoadTaskOfRun(const RunTaskRow& row, c
 
 }  // namespace
 
-Result<TaskSet> LoadTasksOfRun(Store& store, std::int64_t run, ModelSource& models, const std::filesystem::path& data) {
+Result<TaskSet> LoadTasksOfRun(Store& store, std::int64_t run, ModelSource& models,
+                               const std::filesystem::path& data) {
   H1_ASSIGN_OR_RETURN(const RunRow row, store.GetRun(run));
   H1_ASSIGN_OR_RETURN(const std::vector<VariantRow> variants, store.Variants(run));
   H1_ASSIGN_OR_RETURN(const std::vector<RunTaskRow> run_tasks, store.Tasks(run));
   TaskSet set;
-  std::map<std::string, ModelFacts> known;                                                    // by path
-  std::map<std::pair<std::int64_t, std::string>, std::shared_ptr<const LoadedTask>> loaded;  // by task and digest
+  std::map<std::string, ModelFacts> known;  // by path
+  std::map<std::pair<std::int64_t, std::string>, std::shared_ptr<const LoadedTask>>
+      loaded;  // by task and digest
   for (const VariantRow& variant : variants) {
     if (known.count(variant.model_path) == 0) {
       H1_ASSIGN_OR_RETURN(known[variant.model_path], models.Read(variant.model_path));
     }
     const ModelFacts& facts = known[variant.model_path];
     if (facts.digest != variant.model_digest) {
-      return FailedPrecondition("{}: the model changed since the run was planned (digest {}, was {}). Start a new run.",
-                                variant.model_path, facts.digest, variant.model_digest);
+      return FailedPrecondition(
+          "{}: the model changed since the run was planned (digest {}, was {}). Start a new run.",
+          variant.model_path, facts.digest, variant.model_digest);
     }
     for (const RunTaskRow& task : run_tasks) {
       auto& entry = loaded[{task.id, variant.model_digest}];

@@ -15,7 +15,8 @@
 namespace h1bench {
 
 /// The keys of a suite's task entry as the task takes them. The suite has checked their types.
-tasks::TaskOptions ParseTaskOptions(const Json& options, const std::filesystem::path& data, std::int64_t seed);
+tasks::TaskOptions ParseTaskOptions(const Json& options, const std::filesystem::path& data,
+                                    std::int64_t seed);
 
 /// A task with its data read and its documents by name.
 class LoadedTask {
@@ -30,8 +31,8 @@ class LoadedTask {
   std::map<std::pair<std::string, std::int64_t>, const tasks::Document*> documents_;
 };
 
-/// The loaded tasks of a run by (run task, variant). A task is loaded once a model, because tasks that fill a context
-/// length depend on its tokenizer. Immutable and thread-safe once built.
+/// The loaded tasks of a run by (run task, variant). A task is loaded once a model, because tasks
+/// that fill a context length depend on its tokenizer. Immutable and thread-safe once built.
 class TaskSet {
  public:
   void Add(std::int64_t run_task, std::int64_t variant, std::shared_ptr<const LoadedTask> task) {
@@ -47,7 +48,9 @@ class TaskSet {
   std::map<std::pair<std::int64_t, std::int64_t>, std::shared_ptr<const LoadedTask>> tasks_;
 };
 
-/// The tasks of a stored run, for resuming it. Refuses models and data that are not what the run was planned with.
-Result<TaskSet> LoadTasksOfRun(Store& store, std::int64_t run, ModelSource& models, const std::filesystem::path& data);
+/// The tasks of a stored run, for resuming it. Refuses models and data that are not what the run
+/// was planned with.
+Result<TaskSet> LoadTasksOfRun(Store& store, std::int64_t run, ModelSource& models,
+                               const std::filesystem::path& data);
 
 }  // namespace h1bench

@@ -17,18 +17,29 @@ void SetDeadline(grpc::ClientContext& context, std::chrono::milliseconds time) {
 Status FromGrpc(const grpc::Status& status) {
   const std::string& text = status.error_message();
   switch (status.error_code()) {
-    case grpc::StatusCode::OK: return Status::Ok();
-    case grpc::StatusCode::INVALID_ARGUMENT: return {StatusCode::kInvalidArgument, text};
-    case grpc::StatusCode::NOT_FOUND: return {StatusCode::kNotFound, text};
-    case grpc::StatusCode::DATA_LOSS: return {StatusCode::kCorrupt, text};
-    case grpc::StatusCode::UNIMPLEMENTED: return {StatusCode::kUnsupported, text};
-    case grpc::StatusCode::ABORTED: return {StatusCode::kIoError, text};
-    case grpc::StatusCode::FAILED_PRECONDITION: return {StatusCode::kFailedPrecondition, text};
-    case grpc::StatusCode::RESOURCE_EXHAUSTED: return {StatusCode::kResourceExhausted, text};
-    case grpc::StatusCode::CANCELLED: return {StatusCode::kCancelled, text};
+    case grpc::StatusCode::OK:
+      return Status::Ok();
+    case grpc::StatusCode::INVALID_ARGUMENT:
+      return {StatusCode::kInvalidArgument, text};
+    case grpc::StatusCode::NOT_FOUND:
+      return {StatusCode::kNotFound, text};
+    case grpc::StatusCode::DATA_LOSS:
+      return {StatusCode::kCorrupt, text};
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return {StatusCode::kUnsupported, text};
+    case grpc::StatusCode::ABORTED:
+      return {StatusCode::kIoError, text};
+    case grpc::StatusCode::FAILED_PRECONDITION:
+      return {StatusCode::kFailedPrecondition, text};
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      return {StatusCode::kResourceExhausted, text};
+    case grpc::StatusCode::CANCELLED:
+      return {StatusCode::kCancelled, text};
     case grpc::StatusCode::DEADLINE_EXCEEDED:
-    case grpc::StatusCode::UNAVAILABLE: return {StatusCode::kUnavailable, text};
-    default: return {StatusCode::kInternal, text};
+    case grpc::StatusCode::UNAVAILABLE:
+      return {StatusCode::kUnavailable, text};
+    default:
+      return {StatusCode::kInternal, text};
   }
 }
 
@@ -40,13 +51,16 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // an http_proxy in the environment is not for us
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY,
+                   0);  // an http_proxy in the environment is not for us
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
-CoordinatorClient::CoordinatorClient(const std::string& address) : stub_(v1::Coordinator::NewStub(MakeChannel(address))) {}
+CoordinatorClient::CoordinatorClient(const std::string& address)
+    : stub_(v1::Coordinator::NewStub(MakeChannel(address))) {}
 
-Status CoordinatorClient::Register(const v1::RegisterRequest& request, v1::RegisterResponse& response) {
+Status CoordinatorClient::Register(const v1::RegisterRequest& request,
+                                   v1::RegisterResponse& response) {
   grpc::ClientContext context;
   SetDeadline(context, kShort);
   context.set_wait_for_ready(true);
@@ -71,7 +85,8 @@ void CoordinatorClient::CancelLease() {
   if (lease_ != nullptr) lease_->TryCancel();
 }
 
-Status CoordinatorClient::Heartbeat(const v1::HeartbeatRequest& request, v1::HeartbeatResponse& response,
+Status CoordinatorClient::Heartbeat(const v1::HeartbeatRequest& request,
+                                    v1::HeartbeatResponse& response,
                                     std::chrono::milliseconds limit) {
   grpc::ClientContext context;
   SetDeadline(context, std::min(limit, kShort));

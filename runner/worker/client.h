@@ -25,7 +25,8 @@ class CoordinatorClient {
   Status Register(const v1::RegisterRequest& request, v1::RegisterResponse& response);
   Status Lease(const v1::LeaseRequest& request, v1::LeaseResponse& response);
   /// Waits for at most `limit`, and never longer than 5 s.
-  Status Heartbeat(const v1::HeartbeatRequest& request, v1::HeartbeatResponse& response, std::chrono::milliseconds limit);
+  Status Heartbeat(const v1::HeartbeatRequest& request, v1::HeartbeatResponse& response,
+                   std::chrono::milliseconds limit);
   Status Submit(const v1::SubmitRequest& request);
   Status Drain(const v1::DrainRequest& request);
   /// Ends a Lease call that waits; it returns kCancelled.

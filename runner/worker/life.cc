@@ -108,7 +108,8 @@ void Life::BeatOnce(std::chrono::milliseconds limit) {
     Heard();
     if (response.drain()) drain_ = true;
     if (!response.lost_lease_ids().empty() && lease_ == lease) lost_ = true;
-  } else if (status.code() == StatusCode::kNotFound) {  // another coordinator took over: our leases are void there
+  } else if (status.code() ==
+             StatusCode::kNotFound) {  // another coordinator took over: our leases are void there
     if (RegisterAgain().ok() && lease_ == lease) lost_ = true;
   } else if (status.code() == StatusCode::kFailedPrecondition) {
     {

@@ -14,11 +14,12 @@
 
 namespace h1bench {
 
-/// The worker's thread of life: heartbeats, and the end of the process when the coordinator or the parent is gone. It runs
-/// beside the engine, so that a long prompt never looks like a dead worker.
+/// The worker's thread of life: heartbeats, and the end of the process when the coordinator or the
+/// parent is gone. It runs beside the engine, so that a long prompt never looks like a dead worker.
 class Life {
  public:
-  /// A coordinator that does not answer for this long is gone. The promise to people is ten seconds.
+  /// A coordinator that does not answer for this long is gone. The promise to people is ten
+  /// seconds.
   static constexpr std::chrono::milliseconds kSilence{9'000};
 
   Life(CoordinatorClient& client, v1::RegisterRequest identity, std::int64_t parent);

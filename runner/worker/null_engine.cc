@@ -16,17 +16,22 @@ std::uint32_t HashOf(const std::string& a, const std::string& b) {
   Sha256 digest;
   digest.UpdateField(a).UpdateField(b);
   const auto bytes = digest.Finish();
-  return static_cast<std::uint32_t>(bytes[0]) << 16 | static_cast<std::uint32_t>(bytes[1]) << 8 | bytes[2];
+  return static_cast<std::uint32_t>(bytes[0]) << 16 | static_cast<std::uint32_t>(bytes[1]) << 8 |
+         bytes[2];
 }
 
 class NullEngine final : public Engine {
  public:
   explicit NullEngine(const NullEngineOptions& options) : options_(options) {}
 
-  Status Run(std::span<const EngineRequest> requests, const std::function<bool(EngineResponse)>& done) override {
+  Status Run(std::span<const EngineRequest> requests,
+             const std::function<bool(EngineResponse)>& done) override {
     for (const EngineRequest& request : requests) {
-      if (options_.delay_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(options_.delay_ms));
-      if (!options_.abort_on.empty() && request.context.find(options_.abort_on) != std::string::npos) std::abort();
+      if (options_.delay_ms > 0)
+        std::this_thread::sleep_for(std::chrono::milliseconds(options_.delay_ms));
+      if (!options_.abort_on.empty() &&
+          request.context.find(options_.abort_on) != std::string::npos)
+        std::abort();
       if (!done(Answer(request))) return {StatusCode::kCancelled, "stopped"};
     }
     return Status::Ok();
@@ -42,7 +47,8 @@ class NullEngine final : public Engine {
     response.tag = request.tag;
     response.prompt_tokens = static_cast<std::int64_t>(request.context.size()) / kBytesPerToken;
     for (const std::string& continuation : request.continuations) {
-      response.loglikelihoods.push_back(-static_cast<double>(HashOf(request.context, continuation)) / 65536.0);
+      response.loglikelihoods.push_back(
+          -static_cast<double>(HashOf(request.context, continuation)) / 65536.0);
       response.is_greedy.push_back(false);
     }
     if (request.continuations.empty()) {
@@ -58,6 +64,8 @@ class NullEngine final : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> MakeNullEngine(const NullEngineOptions& options) { return std::make_unique<NullEngine>(options); }
+std::unique_ptr<Engine> MakeNullEngine(const NullEngineOptions& options) {
+  return std::make_unique<NullEngine>(options);
+}
 
 }  // namespace h1bench

@@ -5,17 +5,19 @@
 
 namespace h1bench {
 
-Result<std::unique_ptr<Engine>> LoadVariant(const v1::Variant& variant, const WorkerOptions& options) {
+Result<std::unique_ptr<Engine>> LoadVariant(const v1::Variant& variant,
+                                            const WorkerOptions& options) {
   H1_ASSIGN_OR_RETURN(const std::string identity, EngineIdentity(options.engine));
   if (identity != variant.identity()) {
-    return FailedPrecondition("the run was planned for the engine \"{}\", this is \"{}\"", variant.identity(), identity);
+    return FailedPrecondition("the run was planned for the engine \"{}\", this is \"{}\"",
+                              variant.identity(), identity);
   }
   if (options.engine == "null") return MakeNullEngine(options.null_engine);
   H1_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(variant.path()));
   H1_ASSIGN_OR_RETURN(const std::string digest, checkpoint.Digest());
   if (digest != variant.model_digest()) {
-    return FailedPrecondition("{}: the files changed since the run was planned (digest {}, was {})", variant.path(), digest,
-                              variant.model_digest());
+    return FailedPrecondition("{}: the files changed since the run was planned (digest {}, was {})",
+                              variant.path(), digest, variant.model_digest());
   }
   H1_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Open(variant.path()));
   EngineOptions engine_options = options.engine_options;
@@ -50,7 +52,8 @@ v1::Response ToWire(const v1::Request& request, const EngineResponse& response) 
   out.set_generated_tokens(response.generated_tokens);
   out.set_truncated_tokens(response.truncated_tokens);
   out.set_reused_tokens(response.reused_tokens);
-  for (const std::int32_t id : response.first_ids) out.add_first_ids(static_cast<std::uint32_t>(id));
+  for (const std::int32_t id : response.first_ids)
+    out.add_first_ids(static_cast<std::uint32_t>(id));
   for (const std::int32_t id : response.last_ids) out.add_last_ids(static_cast<std::uint32_t>(id));
   out.set_finish(response.finish);
   out.set_queue_seconds(response.queue_seconds);

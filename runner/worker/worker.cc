@@ -24,11 +24,13 @@ constexpr std::size_t kFlushBytes = 1 << 20;
 
 std::string RandomIncarnation() {
   std::uint64_t words[2] = {};
-  if (getrandom(words, sizeof words, 0) != sizeof words) words[0] = static_cast<std::uint64_t>(SteadyClock::now().time_since_epoch().count());
+  if (getrandom(words, sizeof words, 0) != sizeof words)
+    words[0] = static_cast<std::uint64_t>(SteadyClock::now().time_since_epoch().count());
   return fmt::format("{:016x}{:016x}", words[0], words[1]);
 }
 
-/// Starts the peak of resident memory anew, so that a variant does not answer for the one before it (proc(5), clear_refs).
+/// Starts the peak of resident memory anew, so that a variant does not answer for the one before it
+/// (proc(5), clear_refs).
 void ResetPeakMemory() { std::ofstream("/proc/self/clear_refs") << 5; }
 
 /// Bytes; 0 where /proc does not tell.
@@ -42,18 +44,26 @@ std::int64_t PeakMemory() {
   return 0;
 }
 
-/// What a worker tells of its variant with every submit; engine_seconds: time inside the engine since the variant was loaded.
+/// What a worker tells of its variant with every submit; engine_seconds: time inside the engine
+/// since the variant was loaded.
 std::string UsageJson(const MemoryPlan& used, double engine_seconds) {
   Json json;
-  json.Set("weights", used.weights).Set("kv", used.kv).Set("state", used.state).Set("workspace", used.workspace);
-  json.Set("context", used.context).Set("peak_rss", PeakMemory()).Set("engine_seconds", engine_seconds);
+  json.Set("weights", used.weights)
+      .Set("kv", used.kv)
+      .Set("state", used.state)
+      .Set("workspace", used.workspace);
+  json.Set("context", used.context)
+      .Set("peak_rss", PeakMemory())
+      .Set("engine_seconds", engine_seconds);
   return WriteJson(json);
 }
 
 class Worker {
  public:
   Worker(const WorkerOptions& options, std::string identity)
-      : options_(options), client_(options.coordinator), incarnation_(RandomIncarnation()),
+      : options_(options),
+        client_(options.coordinator),
+        incarnation_(RandomIncarnation()),
         life_(client_, Registration(identity), options.parent) {}
 
   Status Run() {
@@ -74,7 +84,8 @@ class Worker {
     request.set_incarnation(incarnation_);
     request.set_environment_json(options_.environment_json);
     request.set_identity(identity);
-    for (const Precision precision : {Precision::kBf16, Precision::kFp32}) request.add_capabilities(PrecisionName(precision));
+    for (const Precision precision : {Precision::kBf16, Precision::kFp32})
+      request.add_capabilities(PrecisionName(precision));
     return request;
   }
 
@@ -93,7 +104,8 @@ class Worker {
         Pause();
         continue;
       }
-      if (status.code() == StatusCode::kUnavailable || status.code() == StatusCode::kResourceExhausted ||
+      if (status.code() == StatusCode::kUnavailable ||
+          status.code() == StatusCode::kResourceExhausted ||
           status.code() == StatusCode::kCancelled) {
         if (status.code() == StatusCode::kResourceExhausted) life_.Heard();
         Pause();  // Life ends the process when this goes on
@@ -120,7 +132,8 @@ class Worker {
       loaded_ = lease.variant().id();
     }
     std::vector<EngineRequest> requests;
-    for (int i = 0; i < lease.requests_size(); ++i) requests.push_back(FromWire(lease.requests(i), i));
+    for (int i = 0; i < lease.requests_size(); ++i)
+      requests.push_back(FromWire(lease.requests(i), i));
     v1::SubmitRequest batch = EmptyBatch(lease);
     std::size_t bytes = 0;
     auto flushed = SteadyClock::now();
@@ -131,7 +144,8 @@ class Worker {
       wire = ToWire(lease.requests(static_cast<int>(response.tag)), response);
       bytes += wire.ByteSizeLong();
       const auto now = SteadyClock::now();
-      if (batch.responses_size() >= kFlushResponses || bytes >= kFlushBytes || now - flushed >= kFlushAfter) {
+      if (batch.responses_size() >= kFlushResponses || bytes >= kFlushBytes ||
+          now - flushed >= kFlushAfter) {
         submitted = Submit(batch);
         batch = EmptyBatch(lease);
         bytes = 0;
@@ -148,7 +162,8 @@ class Worker {
     life_.Hold(0);
     if (!ran.ok() && ran.code() != StatusCode::kCancelled) return ran;
     // A lease that is not ours any more is no failure: somebody else answers it.
-    const bool stale = submitted.code() == StatusCode::kFailedPrecondition || submitted.code() == StatusCode::kNotFound;
+    const bool stale = submitted.code() == StatusCode::kFailedPrecondition ||
+                       submitted.code() == StatusCode::kNotFound;
     return stale ? Status::Ok() : submitted;
   }
 
@@ -163,7 +178,8 @@ class Worker {
 
   double EngineSeconds() const {
     if (!running_since_) return engine_seconds_;
-    return engine_seconds_ + std::chrono::duration<double>(SteadyClock::now() - *running_since_).count();
+    return engine_seconds_ +
+           std::chrono::duration<double>(SteadyClock::now() - *running_since_).count();
   }
 
   /// Repeats until it is acknowledged or refused.
@@ -173,7 +189,9 @@ class Worker {
     while (true) {
       const Status status = client_.Submit(batch);
       if (status.ok()) life_.Heard();
-      if (status.code() != StatusCode::kUnavailable && status.code() != StatusCode::kResourceExhausted) return status;
+      if (status.code() != StatusCode::kUnavailable &&
+          status.code() != StatusCode::kResourceExhausted)
+        return status;
       if (life_.Lost()) return FailedPrecondition("the lease was lost");
       std::this_thread::sleep_for(wait);
       wait = std::min(wait * 2, std::chrono::milliseconds(1'000));

@@ -18,17 +18,18 @@ struct WorkerOptions {
   std::string engine = "cpu";  // or "null"
   EngineOptions engine_options;
   NullEngineOptions null_engine;
-  std::int64_t parent = 0;     // process that started it, 0: nobody; the worker dies with it
+  std::int64_t parent = 0;  // process that started it, 0: nobody; the worker dies with it
   std::string environment_json = "{}";
 };
 
-/// Asks for leases and answers them until the coordinator says that no work is left (ok), SIGTERM came (ok: what is
-/// answered was handed in, the rest given back) or the work cannot be done (why). Ends the process, with exit code 5, when
-/// the coordinator was silent for nine seconds.
+/// Asks for leases and answers them until the coordinator says that no work is left (ok), SIGTERM
+/// came (ok: what is answered was handed in, the rest given back) or the work cannot be done (why).
+/// Ends the process, with exit code 5, when the coordinator was silent for nine seconds.
 Status RunWorker(const WorkerOptions& options);
 
 /// Makes the engine of a variant, after checking that the files are the planned ones.
-Result<std::unique_ptr<Engine>> LoadVariant(const v1::Variant& variant, const WorkerOptions& options);
+Result<std::unique_ptr<Engine>> LoadVariant(const v1::Variant& variant,
+                                            const WorkerOptions& options);
 
 EngineRequest FromWire(const v1::Request& request, std::int64_t tag);
 v1::Response ToWire(const v1::Request& request, const EngineResponse& response);

@@ -9,12 +9,12 @@
 #include "tests/cli/run_process.h"
 #include "tests/paths.h"
 
-/// The golden lm-eval run, repeated by `h1bench run`: same log-likelihoods, accuracies, generations and filtered answers.
+/// The golden lm-eval run, repeated by `h1bench run`: same log-likelihoods, accuracies, generations
+/// and filtered answers.
 namespace h1bench {
 namespace {
 
 using testing::Program;
-
 
 std::map<std::pair<std::string, std::int64_t>, Json> ReadSamples(const std::string& text) {
   std::map<std::pair<std::string, std::int64_t>, Json> rows;
@@ -24,7 +24,8 @@ std::map<std::pair<std::string, std::int64_t>, Json> ReadSamples(const std::stri
     EXPECT_TRUE(row.ok()) << line;
     if (!row.ok()) continue;
     const Json* subset = row->Find("subset");
-    const std::string task = subset->is_null() ? row->Find("task")->as_string() : "mmlu_" + subset->as_string();
+    const std::string task =
+        subset->is_null() ? row->Find("task")->as_string() : "mmlu_" + subset->as_string();
     rows[{task, row->Find("index")->as_int()}] = *row;
   }
   return rows;
@@ -39,16 +40,21 @@ TEST(SlowLmEvalTest, TheGoldenRunIsReproduced) {
   H1_NEED_SHARED();
   if (!std::filesystem::exists("/usr/bin/bwrap")) GTEST_SKIP() << "humaneval needs bubblewrap";
   const std::filesystem::path golden = testing::SharedDir() / "goldens/lm_eval";
-  std::string pattern = (std::filesystem::temp_directory_path() / "h1bench-lm-eval-XXXXXX").string();
+  std::string pattern =
+      (std::filesystem::temp_directory_path() / "h1bench-lm-eval-XXXXXX").string();
   const std::filesystem::path folder = mkdtemp(pattern.data());
   std::ofstream(folder / "suite.yaml")
-      << "name: lm-eval\nmodels: [{name: golden, path: " << (golden / "model").string() << ", precisions: [fp32], max_length: 2048}]\n"
-      << "tasks:\n  - {task: mmlu, subjects: [abstract_algebra, anatomy, high_school_european_history], limit: 20, shots: 5}\n"
-      << "  - {task: gsm8k, limit: 6, max_new_tokens: 48}\n  - {task: gsm8k_cot, limit: 6, max_new_tokens: 48}\n"
+      << "name: lm-eval\nmodels: [{name: golden, path: " << (golden / "model").string()
+      << ", precisions: [fp32], max_length: 2048}]\n"
+      << "tasks:\n  - {task: mmlu, subjects: [abstract_algebra, anatomy, "
+         "high_school_european_history], limit: 20, shots: 5}\n"
+      << "  - {task: gsm8k, limit: 6, max_new_tokens: 48}\n  - {task: gsm8k_cot, limit: 6, "
+         "max_new_tokens: 48}\n"
       << "  - {task: humaneval, limit: 6, max_new_tokens: 48}\n";
   const std::string db = (folder / "run.db").string();
-  Program run(folder, "run", {"run", (folder / "suite.yaml").string(), "--data", (testing::SharedDir() / "data").string(), "--db", db,
-                              "--progress", "none"});
+  Program run(folder, "run",
+              {"run", (folder / "suite.yaml").string(), "--data",
+               (testing::SharedDir() / "data").string(), "--db", db, "--progress", "none"});
   ASSERT_EQ(run.Wait(), 0) << run.err();
   Program samples(folder, "samples", {"samples", "--db", db});
   ASSERT_EQ(samples.Wait(), 0) << samples.err();
@@ -59,12 +65,15 @@ TEST(SlowLmEvalTest, TheGoldenRunIsReproduced) {
   ASSERT_TRUE(mmlu.ok());
   ASSERT_EQ(mmlu->as_array().size(), 60U);
   for (const Json& expected : mmlu->as_array()) {
-    const auto key = std::make_pair(expected.Find("task")->as_string(), expected.Find("doc")->as_int());
+    const auto key =
+        std::make_pair(expected.Find("task")->as_string(), expected.Find("doc")->as_int());
     SCOPED_TRACE(key.first + " " + std::to_string(key.second));
     const Json& found = rows.at(key);
     for (std::size_t i = 0; i < 4; ++i) {
-      EXPECT_NEAR(found.Find("loglikelihoods")->as_array()[i].as_double(), expected.Find("loglikelihoods")->as_array()[i].as_double(), 1e-3);
-      EXPECT_EQ(found.Find("is_greedy")->as_array()[i].as_bool(), expected.Find("is_greedy")->as_array()[i].as_bool());
+      EXPECT_NEAR(found.Find("loglikelihoods")->as_array()[i].as_double(),
+                  expected.Find("loglikelihoods")->as_array()[i].as_double(), 1e-3);
+      EXPECT_EQ(found.Find("is_greedy")->as_array()[i].as_bool(),
+                expected.Find("is_greedy")->as_array()[i].as_bool());
     }
     EXPECT_EQ(Metric(found, "acc"), expected.Find("acc")->as_double());
   }
@@ -73,7 +82,8 @@ TEST(SlowLmEvalTest, TheGoldenRunIsReproduced) {
   ASSERT_TRUE(generation.ok());
   for (const Json& expected : generation->as_array()) {
     const std::string filter = expected.Find("filter")->as_string();
-    const auto key = std::make_pair(expected.Find("task")->as_string(), expected.Find("doc")->as_int());
+    const auto key =
+        std::make_pair(expected.Find("task")->as_string(), expected.Find("doc")->as_int());
     SCOPED_TRACE(key.first + " " + std::to_string(key.second) + " " + filter);
     const Json& found = rows.at(key);
     EXPECT_EQ(found.Find("response")->as_string(), expected.Find("response")->as_string());

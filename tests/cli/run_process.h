@@ -39,10 +39,12 @@ inline bool WaitUntil(const std::function<bool()>& condition, double seconds) {
   return true;
 }
 
-/// h1bench with these arguments, running; its standard output and error go to files. Killed with the object.
+/// h1bench with these arguments, running; its standard output and error go to files. Killed with
+/// the object.
 class Program {
  public:
-  Program(const std::filesystem::path& folder, const std::string& name, std::vector<std::string> arguments)
+  Program(const std::filesystem::path& folder, const std::string& name,
+          std::vector<std::string> arguments)
       : out_(folder / (name + ".out")), err_(folder / (name + ".err")) {
     arguments.insert(arguments.begin(), BinaryPath().string());
     std::vector<char*> argv;
@@ -51,8 +53,10 @@ class Program {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out_.c_str(),
+                                     O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err_.c_str(),
+                                     O_WRONLY | O_CREAT | O_TRUNC, 0644);
     EXPECT_EQ(posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ), 0);
     posix_spawn_file_actions_destroy(&actions);
   }
@@ -75,12 +79,14 @@ class Program {
   }
   bool Ended() {
     siginfo_t info = {};
-    return waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+    return waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid != 0;
   }
   /// Processes that it started and that live.
   std::vector<pid_t> Children() const {
     std::vector<pid_t> children;
-    std::istringstream list(ReadText("/proc/" + std::to_string(pid_) + "/task/" + std::to_string(pid_) + "/children"));
+    std::istringstream list(
+        ReadText("/proc/" + std::to_string(pid_) + "/task/" + std::to_string(pid_) + "/children"));
     for (pid_t child = 0; list >> child;) children.push_back(child);
     return children;
   }
@@ -89,7 +95,8 @@ class Program {
     std::vector<pid_t> workers;
     for (const pid_t child : Children()) {
       const std::string line = ReadText("/proc/" + std::to_string(child) + "/cmdline");
-      if (line.find(std::string("worker\0--coordinator", 20)) != std::string::npos) workers.push_back(child);
+      if (line.find(std::string("worker\0--coordinator", 20)) != std::string::npos)
+        workers.push_back(child);
     }
     return workers;
   }

@@ -7,7 +7,8 @@
 #include "tests/cli/run_process.h"
 #include "tests/paths.h"
 
-/// Whole runs with real processes: the results must not depend on how many workers, in what batches, or who died.
+/// Whole runs with real processes: the results must not depend on how many workers, in what
+/// batches, or who died.
 namespace h1bench {
 namespace {
 
@@ -27,18 +28,22 @@ class SlowRunTest : public ::testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  /// The toy model in two precisions on questions of three kinds; no code, so that it runs where there is no sandbox.
+  /// The toy model in two precisions on questions of three kinds; no code, so that it runs where
+  /// there is no sandbox.
   void WriteSuite(int limit, const std::string& name = "suite.yaml") {
     const std::string demo = (testing::SourceDir() / "demo").string();
-    std::ofstream(folder_ / name) << "name: small\ndata: " << demo << "/data\nmodels:\n  - {name: toy, path: " << demo
-                                  << "/models/toy, precisions: [bf16, fp32]}\ntasks:\n"
-                                  << "  - {task: mmlu, subjects: [anatomy, formal_logic], shots: 2, limit: " << limit << "}\n"
-                                  << "  - {task: gsm8k, shots: 2, limit: " << limit / 2 << ", max_new_tokens: 40}\n"
-                                  << "  - {task: gsm8k, name: sampled, shots: 1, limit: 4, max_new_tokens: 24, temperature: 0.8, repeats: 2}\n"
-                                  << "  - {task: niah, lengths: [256], depths: [0, 50], samples: 1}\n";
+    std::ofstream(folder_ / name)
+        << "name: small\ndata: " << demo << "/data\nmodels:\n  - {name: toy, path: " << demo
+        << "/models/toy, precisions: [bf16, fp32]}\ntasks:\n"
+        << "  - {task: mmlu, subjects: [anatomy, formal_logic], shots: 2, limit: " << limit << "}\n"
+        << "  - {task: gsm8k, shots: 2, limit: " << limit / 2 << ", max_new_tokens: 40}\n"
+        << "  - {task: gsm8k, name: sampled, shots: 1, limit: 4, max_new_tokens: 24, temperature: "
+           "0.8, repeats: 2}\n"
+        << "  - {task: niah, lengths: [256], depths: [0, 50], samples: 1}\n";
   }
   std::string Db(const std::string& name) const { return (folder_ / (name + ".db")).string(); }
-  std::vector<std::string> Arguments(const std::string& command, const std::string& name, const std::vector<std::string>& more) const {
+  std::vector<std::string> Arguments(const std::string& command, const std::string& name,
+                                     const std::vector<std::string>& more) const {
     std::vector<std::string> all = {command};
     if (command == "run") all.push_back((folder_ / "suite.yaml").string());
     all.insert(all.end(), {"--db", Db(name), "--json", "--progress", "none"});
@@ -46,7 +51,8 @@ class SlowRunTest : public ::testing::Test {
     return all;
   }
   /// Runs to the end; the results digest.
-  std::string Digest(const std::string& command, const std::string& name, const std::vector<std::string>& more) {
+  std::string Digest(const std::string& command, const std::string& name,
+                     const std::vector<std::string>& more) {
     Program program(folder_, name, Arguments(command, name, more));
     const int code = program.Wait();
     EXPECT_EQ(code, 0) << program.err();
@@ -94,7 +100,8 @@ TEST_F(SlowRunTest, WorkersBatchAndReuseDoNotChangeTheResults) {
   // Reports without timing are equal byte for byte.
   std::vector<std::string> reports;
   for (const char* name : {"alone", "many", "fresh"}) {
-    Program report(folder_, "report", {"report", "--db", Db(name), "--no-timing", "--format", "html"});
+    Program report(folder_, "report",
+                   {"report", "--db", Db(name), "--no-timing", "--format", "html"});
     ASSERT_EQ(report.Wait(), 0) << report.err();
     reports.push_back(report.out());
   }
@@ -106,7 +113,8 @@ TEST_F(SlowRunTest, WorkersBatchAndReuseDoNotChangeTheResults) {
 TEST_F(SlowRunTest, AWorkerKilledHalfWayChangesNothing) {
   const std::string calm = Digest("run", "calm", {"--engine", "null"});
   Program run(folder_, "killed", Arguments("run", "killed", Join(kSlowNull, {"--workers", "2"})));
-  ASSERT_TRUE(WaitUntil([&] { return Answered("killed") > 0 && run.Workers().size() == 2; }, kPatience));
+  ASSERT_TRUE(
+      WaitUntil([&] { return Answered("killed") > 0 && run.Workers().size() == 2; }, kPatience));
   kill(run.Workers()[0], SIGKILL);
   EXPECT_EQ(run.Wait(), 0) << run.err();
   EXPECT_EQ(DigestOf(run.out()), calm);
@@ -114,8 +122,10 @@ TEST_F(SlowRunTest, AWorkerKilledHalfWayChangesNothing) {
 
 TEST_F(SlowRunTest, ARealWorkerKilledHalfWayChangesNothing) {
   const std::string calm = Digest("run", "calm", {});
-  Program run(folder_, "killed", Arguments("run", "killed", {"--workers", "2", "--batch", "1", "--no-prefix-reuse"}));
-  ASSERT_TRUE(WaitUntil([&] { return run.Workers().size() == 2 && Answered("killed") > 0; }, kPatience));
+  Program run(folder_, "killed",
+              Arguments("run", "killed", {"--workers", "2", "--batch", "1", "--no-prefix-reuse"}));
+  ASSERT_TRUE(
+      WaitUntil([&] { return run.Workers().size() == 2 && Answered("killed") > 0; }, kPatience));
   for (const pid_t worker : run.Workers()) kill(worker, SIGKILL);
   EXPECT_EQ(run.Wait(), 0) << run.err();
   EXPECT_EQ(DigestOf(run.out()), calm);
@@ -124,12 +134,14 @@ TEST_F(SlowRunTest, ARealWorkerKilledHalfWayChangesNothing) {
 TEST_F(SlowRunTest, AKilledRunIsResumedByAnotherNumberOfWorkers) {
   const std::string calm = Digest("run", "calm", {"--engine", "null"});
   Program run(folder_, "cut", Arguments("run", "cut", Join(kSlowNull, {"--workers", "2"})));
-  ASSERT_TRUE(WaitUntil([&] { return Answered("cut") > 0 && run.Workers().size() == 2; }, kPatience));
+  ASSERT_TRUE(
+      WaitUntil([&] { return Answered("cut") > 0 && run.Workers().size() == 2; }, kPatience));
   const std::vector<pid_t> workers = run.Workers();
   run.Signal(SIGKILL);
   EXPECT_EQ(run.Wait(), 128 + SIGKILL);
   for (const pid_t worker : workers) {
-    EXPECT_TRUE(WaitUntil([&] { return !Alive(worker); }, 10)) << "a worker outlived its coordinator by ten seconds";
+    EXPECT_TRUE(WaitUntil([&] { return !Alive(worker); }, 10))
+        << "a worker outlived its coordinator by ten seconds";
   }
   const std::int64_t before = Answered("cut");
   EXPECT_GT(before, 0);
@@ -162,10 +174,12 @@ TEST_F(SlowRunTest, ASampleThatKillsWorkersIsGivenUpAndTheRestIsThere) {
   const Result<Json> row = ParseJson(line);
   ASSERT_TRUE(row.ok());
   const std::string deadly = row->Find("question")->as_string();
-  std::ofstream(folder_ / "suite.yaml") << "name: poison\ndata: " << (testing::SourceDir() / "demo/data").string()
-                                        << "\nmodels: [{name: toy, path: " << (testing::SourceDir() / "demo/models/toy").string()
-                                        << "}]\ntasks: [{task: gsm8k, shots: 0, limit: 12}]\n";
-  Program run(folder_, "poison", Arguments("run", "poison", {"--engine", "null", "--null-abort-on", deadly}));
+  std::ofstream(folder_ / "suite.yaml")
+      << "name: poison\ndata: " << (testing::SourceDir() / "demo/data").string()
+      << "\nmodels: [{name: toy, path: " << (testing::SourceDir() / "demo/models/toy").string()
+      << "}]\ntasks: [{task: gsm8k, shots: 0, limit: 12}]\n";
+  Program run(folder_, "poison",
+              Arguments("run", "poison", {"--engine", "null", "--null-abort-on", deadly}));
   EXPECT_EQ(run.Wait(), 5);
   const Result<Json> json = ParseJson(run.out());
   ASSERT_TRUE(json.ok()) << run.out() << run.err();
@@ -176,13 +190,20 @@ TEST_F(SlowRunTest, ASampleThatKillsWorkersIsGivenUpAndTheRestIsThere) {
 
 TEST_F(SlowRunTest, PartsByHandWorkAndAWorkerLeavesADeadCoordinator) {
   const std::string calm = Digest("run", "calm", {"--engine", "null"});
-  Program coordinator(folder_, "coordinator", {"coordinator", "--db", Db("hand"), "--listen", "127.0.0.1:0", "--engine", "null"});
-  ASSERT_TRUE(WaitUntil([&] { return coordinator.out().find("listening on ") != std::string::npos; }, kPatience)) << coordinator.err();
+  Program coordinator(
+      folder_, "coordinator",
+      {"coordinator", "--db", Db("hand"), "--listen", "127.0.0.1:0", "--engine", "null"});
+  ASSERT_TRUE(WaitUntil(
+      [&] { return coordinator.out().find("listening on ") != std::string::npos; }, kPatience))
+      << coordinator.err();
   const std::string text = coordinator.out();
   const std::size_t start = text.find("listening on ") + 13;
   const std::string address = text.substr(start, text.find(',', start) - start);
-  Program worker(folder_, "worker", {"worker", "--coordinator", address, "--name", "one", "--engine", "null"});
-  Program submit(folder_, "submit", {"submit", (folder_ / "suite.yaml").string(), "--coordinator", address, "--watch", "--json"});
+  Program worker(folder_, "worker",
+                 {"worker", "--coordinator", address, "--name", "one", "--engine", "null"});
+  Program submit(
+      folder_, "submit",
+      {"submit", (folder_ / "suite.yaml").string(), "--coordinator", address, "--watch", "--json"});
   EXPECT_EQ(submit.Wait(), 0) << submit.err();
   EXPECT_EQ(DigestOf(submit.out()), calm);
   Program list(folder_, "list", {"watch", "--coordinator", address, "--list"});
@@ -191,24 +212,33 @@ TEST_F(SlowRunTest, PartsByHandWorkAndAWorkerLeavesADeadCoordinator) {
   Program cancel(folder_, "cancel", {"cancel", "1", "--coordinator", address});
   EXPECT_EQ(cancel.Wait(), 3) << "a finished run cannot be cancelled";
   coordinator.Signal(SIGKILL);
-  EXPECT_TRUE(WaitUntil([&] { return worker.Ended(); }, 10)) << "the worker waits for a dead coordinator";
+  EXPECT_TRUE(WaitUntil([&] { return worker.Ended(); }, 10))
+      << "the worker waits for a dead coordinator";
   EXPECT_EQ(worker.Wait(), 5);
 }
 
 TEST_F(SlowRunTest, AWorkerAskedToLeaveGivesItsWorkBack) {
   const std::string calm = Digest("run", "calm", {"--engine", "null"});
-  Program coordinator(folder_, "coordinator", {"coordinator", "--db", Db("hand"), "--listen", "127.0.0.1:0", "--engine", "null"});
-  ASSERT_TRUE(WaitUntil([&] { return coordinator.out().find("listening on ") != std::string::npos; }, kPatience)) << coordinator.err();
+  Program coordinator(
+      folder_, "coordinator",
+      {"coordinator", "--db", Db("hand"), "--listen", "127.0.0.1:0", "--engine", "null"});
+  ASSERT_TRUE(WaitUntil(
+      [&] { return coordinator.out().find("listening on ") != std::string::npos; }, kPatience))
+      << coordinator.err();
   const std::string text = coordinator.out();
   const std::size_t start = text.find("listening on ") + 13;
   const std::string address = text.substr(start, text.find(',', start) - start);
-  Program first(folder_, "first", Join({"worker", "--coordinator", address, "--name", "one"}, kSlowNull));
-  Program submit(folder_, "submit", {"submit", (folder_ / "suite.yaml").string(), "--coordinator", address, "--watch", "--json"});
+  Program first(folder_, "first",
+                Join({"worker", "--coordinator", address, "--name", "one"}, kSlowNull));
+  Program submit(
+      folder_, "submit",
+      {"submit", (folder_ / "suite.yaml").string(), "--coordinator", address, "--watch", "--json"});
   ASSERT_TRUE(WaitUntil([&] { return Answered("hand") > 0; }, kPatience));
   first.Signal(SIGTERM);
   EXPECT_EQ(first.Wait(), 0) << first.err();
   EXPECT_FALSE(submit.Ended());
-  Program second(folder_, "second", {"worker", "--coordinator", address, "--name", "two", "--engine", "null"});
+  Program second(folder_, "second",
+                 {"worker", "--coordinator", address, "--name", "two", "--engine", "null"});
   EXPECT_EQ(submit.Wait(), 0) << submit.err();
   EXPECT_EQ(DigestOf(submit.out()), calm);
   coordinator.Signal(SIGTERM);
@@ -217,7 +247,8 @@ TEST_F(SlowRunTest, AWorkerAskedToLeaveGivesItsWorkBack) {
 
 TEST_F(SlowRunTest, AnotherRunOfTheSameSuiteOnlyLooksUp) {
   const std::string first = Digest("run", "twice", {"--engine", "null"});
-  // An engine that dies on every gsm8k question proves that none is asked again, and in an empty database that it does.
+  // An engine that dies on every gsm8k question proves that none is asked again, and in an empty
+  // database that it does.
   const std::vector<std::string> deadly = {"--engine", "null", "--null-abort-on", "Question:"};
   EXPECT_EQ(Digest("run", "twice", deadly), first);
   Program fresh(folder_, "fresh", Arguments("run", "fresh", deadly));

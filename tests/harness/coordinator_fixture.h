@@ -19,7 +19,8 @@ namespace h1bench::testing {
 class StoredRun {
  public:
   explicit StoredRun(int count) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "h1bench-coordinator-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "h1bench-coordinator-XXXXXX").string();
     folder_ = mkdtemp(pattern.data());
     auto opened = Store::Open(folder_ / "run.db", Store::Mode::kReadWrite);
     EXPECT_TRUE(opened.ok()) << opened.status().message();
@@ -34,7 +35,8 @@ class StoredRun {
     RunRow run;
     run.name = "suite";
     const auto id = store_->CreateRun(run, variants, tasks, [&](const auto& add) -> Status {
-      for (int i = 0; i < count; ++i) H1_RETURN_IF_ERROR(add(Sample(variants[0].id, tasks[0].id, i)));
+      for (int i = 0; i < count; ++i)
+        H1_RETURN_IF_ERROR(add(Sample(variants[0].id, tasks[0].id, i)));
       return Status::Ok();
     });
     EXPECT_TRUE(id.ok()) << id.status().message();

@@ -18,14 +18,16 @@ class LeasesTest : public ::testing::Test {
  protected:
   void Start(int samples) {
     run_ = std::make_unique<StoredRun>(samples);
-    core_ = std::make_unique<Coordinator>(run_->store(), clock_, CoordinatorOptions(), [this](ScoreJob job) {
-      scored_.push_back(job.sample_id);
-      core_->AddScore({job.run, job.sample_id, std::nullopt});
-    });
+    core_ = std::make_unique<Coordinator>(run_->store(), clock_, CoordinatorOptions(),
+                                          [this](ScoreJob job) {
+                                            scored_.push_back(job.sample_id);
+                                            core_->AddScore({job.run, job.sample_id, std::nullopt});
+                                          });
     ASSERT_TRUE(core_->StartRun(run_->run(), "engine", std::make_shared<TaskSet>()).ok());
   }
 
-  Status Register(const std::string& name, const std::string& incarnation, const std::string& identity = "engine") {
+  Status Register(const std::string& name, const std::string& incarnation,
+                  const std::string& identity = "engine") {
     v1::RegisterRequest request;
     request.set_worker_name(name);
     request.set_incarnation(incarnation);
@@ -36,7 +38,8 @@ class LeasesTest : public ::testing::Test {
   }
 
   /// Calls Lease; `answered` tells whether it was answered at once.
-  v1::LeaseResponse Lease(const std::string& name, const std::string& incarnation, Status* status = nullptr, bool* answered = nullptr) {
+  v1::LeaseResponse Lease(const std::string& name, const std::string& incarnation,
+                          Status* status = nullptr, bool* answered = nullptr) {
     auto box = std::make_shared<std::optional<std::pair<Status, v1::LeaseResponse>>>();
     LeaseCall call;
     call.request.set_worker_name(name);
@@ -50,7 +53,8 @@ class LeasesTest : public ::testing::Test {
     return (*box)->second;
   }
 
-  Status Heartbeat(const std::string& name, const std::string& incarnation, std::int64_t lease, bool* lost = nullptr) {
+  Status Heartbeat(const std::string& name, const std::string& incarnation, std::int64_t lease,
+                   bool* lost = nullptr) {
     v1::HeartbeatRequest request;
     request.set_worker_name(name);
     request.set_incarnation(incarnation);
@@ -61,7 +65,8 @@ class LeasesTest : public ::testing::Test {
     return status;
   }
 
-  Status Submit(const std::string& name, const std::string& incarnation, const v1::LeaseResponse& lease, bool last = true, int count = -1) {
+  Status Submit(const std::string& name, const std::string& incarnation,
+                const v1::LeaseResponse& lease, bool last = true, int count = -1) {
     v1::SubmitRequest request;
     request.set_worker_name(name);
     request.set_incarnation(incarnation);
@@ -169,7 +174,8 @@ TEST_F(LeasesTest, ANewIncarnationFencesTheOldOneOff) {
   ASSERT_TRUE(Register("w", "new").ok());
   EXPECT_EQ(Heartbeat("w", "old", lease.lease_id()).code(), StatusCode::kFailedPrecondition);
   EXPECT_EQ(Submit("w", "old", lease).code(), StatusCode::kFailedPrecondition);
-  EXPECT_EQ(Submit("w", "new", lease).code(), StatusCode::kFailedPrecondition) << "an old lease with a new incarnation";
+  EXPECT_EQ(Submit("w", "new", lease).code(), StatusCode::kFailedPrecondition)
+      << "an old lease with a new incarnation";
   EXPECT_EQ(Pending(), 2U);
   EXPECT_EQ(Lease("w", "new").requests_size(), 2);
 }
@@ -180,11 +186,13 @@ TEST_F(LeasesTest, RepeatedCallsAfterALostAnswerChangeNothing) {
   ASSERT_TRUE(Register("w", "1").ok());
   const v1::LeaseResponse lease = Lease("w", "1");
   ASSERT_TRUE(Submit("w", "1", lease, false, 1).ok());
-  ASSERT_TRUE(Submit("w", "1", lease, false, 1).ok());  // the acknowledgement got lost: the worker says it again
+  ASSERT_TRUE(Submit("w", "1", lease, false, 1)
+                  .ok());  // the acknowledgement got lost: the worker says it again
   EXPECT_EQ(*run_->store().Divergences(), 0);
   EXPECT_EQ(scored_.size(), 1U);
   ASSERT_TRUE(Submit("w", "1", lease).ok());
-  EXPECT_EQ(Submit("w", "1", lease).code(), StatusCode::kFailedPrecondition);  // complete: nothing to hand in any more
+  EXPECT_EQ(Submit("w", "1", lease).code(),
+            StatusCode::kFailedPrecondition);  // complete: nothing to hand in any more
   core_->Tick();
   EXPECT_EQ(State(), "finished");
 }

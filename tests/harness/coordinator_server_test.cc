@@ -16,7 +16,9 @@ using testing::StoredRun;
 
 class NoModels final : public ModelSource {
  public:
-  Result<ModelFacts> Read(const std::filesystem::path& folder) override { return NotFound("{}: no model", folder.string()); }
+  Result<ModelFacts> Read(const std::filesystem::path& folder) override {
+    return NotFound("{}: no model", folder.string());
+  }
   std::string Identity() override { return "engine"; }
 };
 
@@ -90,7 +92,8 @@ TEST_F(ServerTest, ACallerThatGaveUpGetsNoLease) {
   Start(1);
   v1::LeaseResponse held, nothing;
   ASSERT_TRUE(Lease(held, 0).ok());
-  // Its own deadline is shorter than the poll: the coordinator must not hand work to a call that nobody waits for.
+  // Its own deadline is shorter than the poll: the coordinator must not hand work to a call that
+  // nobody waits for.
   EXPECT_EQ(Lease(nothing, 10'000, 200).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   v1::DrainRequest drain;
@@ -121,8 +124,8 @@ TEST_F(ServerTest, MessagesOver16MiBAreRefused) {
 
 TEST_F(ServerTest, HealthServiceAnswers) {
   Start(1);
-  // grpc.health.v1.Health/Check through the generic interface: an empty request asks for the server as a whole; the
-  // answer's field 1 is 1 (SERVING).
+  // grpc.health.v1.Health/Check through the generic interface: an empty request asks for the server
+  // as a whole; the answer's field 1 is 1 (SERVING).
   const grpc::Slice empty("", 0);
   const grpc::ByteBuffer request(&empty, 1);
   grpc::ByteBuffer response;
@@ -130,7 +133,8 @@ TEST_F(ServerTest, HealthServiceAnswers) {
   grpc::ClientContext context;
   grpc::CompletionQueue queue;
   grpc::Status status;
-  const auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
+  const auto call =
+      stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
   call->StartCall();
   call->Finish(&response, &status, nullptr);
   void* tag = nullptr;
@@ -149,7 +153,9 @@ TEST_F(ServerTest, OnlyLoopbackIsListenedOn) {
   ServerOptions options;
   for (const char* address : {"0.0.0.0:0", "192.168.1.2:7700", "[::]:0"}) {
     options.address = address;
-    EXPECT_EQ(CoordinatorServer::Start(run.store(), models_, nullptr, options).status().code(), StatusCode::kInvalidArgument) << address;
+    EXPECT_EQ(CoordinatorServer::Start(run.store(), models_, nullptr, options).status().code(),
+              StatusCode::kInvalidArgument)
+        << address;
   }
 }
 

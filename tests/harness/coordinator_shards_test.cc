@@ -9,7 +9,8 @@
 namespace h1bench {
 namespace {
 
-std::vector<SampleRow> Samples(const std::string& subset, int count, std::int64_t cost, std::int64_t variant = 1) {
+std::vector<SampleRow> Samples(const std::string& subset, int count, std::int64_t cost,
+                               std::int64_t variant = 1) {
   static std::int64_t next_id = 1;
   std::vector<SampleRow> rows;
   for (int i = 0; i < count; ++i) {
@@ -39,7 +40,9 @@ TEST(ShardsTest, EverySampleIsInOneShardAndSubjectsStayApart) {
     std::set<std::string> subsets;
     for (const std::int64_t id : shard.samples) {
       seen.insert(id);
-      subsets.insert(std::find_if(rows.begin(), rows.end(), [&](const SampleRow& r) { return r.id == id; })->subset);
+      subsets.insert(std::find_if(rows.begin(), rows.end(), [&](const SampleRow& r) {
+                       return r.id == id;
+                     })->subset);
     }
     EXPECT_EQ(subsets.size(), 1U);
     EXPECT_LE(shard.cost, limits.tokens);
@@ -88,15 +91,18 @@ TEST(ShardQueueTest, AWorkerKeepsItsVariantWhileThereIsWorkForIt) {
   EXPECT_FALSE(queue.Take(1).has_value());
   queue.Add({{1, {1}, 100}, {2, {2}, 90}, {1, {3}, 100}, {2, {4}, 90}});
   const auto first = queue.Take(0), second = queue.Take(0);
-  EXPECT_NE(first->variant_id, second->variant_id) << "two new workers should load different variants";
+  EXPECT_NE(first->variant_id, second->variant_id)
+      << "two new workers should load different variants";
 }
 
 TEST(RequestTest, EveryFieldChangesTheKey) {
   const RequestIdentity identity{"digest", "bf16", "engine", 2048, 0};
   const tasks::Request request{"context", {" A"}, {"\n"}, 16, 0.5, 0.9};
   std::set<std::string> keys = {RequestKey(identity, request, "k")};
-  const auto expect_new = [&](const RequestIdentity& i, const tasks::Request& r, const std::string& k) {
-    EXPECT_TRUE(keys.insert(RequestKey(i, r, k)).second) << "the key does not cover a field (change " << keys.size() << ")";
+  const auto expect_new = [&](const RequestIdentity& i, const tasks::Request& r,
+                              const std::string& k) {
+    EXPECT_TRUE(keys.insert(RequestKey(i, r, k)).second)
+        << "the key does not cover a field (change " << keys.size() << ")";
   };
   for (int field = 0; field < 5; ++field) {
     RequestIdentity other = identity;
