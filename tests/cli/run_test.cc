@@ -121,6 +121,7 @@ TEST_F(SlowRunTest, AWorkerKilledHalfWayChangesNothing) {
 }
 
 TEST_F(SlowRunTest, ARealWorkerKilledHalfWayChangesNothing) {
+  WriteSuite(40);  // long enough to be caught in the middle
   const std::string calm = Digest("run", "calm", {});
   Program run(folder_, "killed",
               Arguments("run", "killed", {"--workers", "2", "--batch", "1", "--no-prefix-reuse"}));
