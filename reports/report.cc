@@ -94,6 +94,7 @@ class Builder {
     }
     report_.run = run_.id;
     report_.title = run_.name;
+    report_.description = run_.description;
     report_.state = run_.state;
     report_.suite_text = run_.suite_text;
     report_.seed = run_.seed;
@@ -126,6 +127,8 @@ class Builder {
       ++cell.samples;
       if (poisoned_.count(sample.id) != 0) ++cell.poisoned;
       if (response != nullptr) CountResponse(sample, *response, report_.tasks[t], cell);
+      const bool failed = poisoned_.count(sample.id) != 0 || (response != nullptr && !response->error.empty());
+      if (score == nullptr && failed) CountScore(sample, Wrong(report_.tasks[t]), report_.tasks[t], cell, gathered_[v][t]);
       if (score != nullptr) CountScore(sample, *score, report_.tasks[t], cell, gathered_[v][t]);
       if (response != nullptr || score != nullptr) Show(v, t, sample, response, score);
       return Status::Ok();
@@ -151,6 +154,16 @@ class Builder {
     }
     cell.reused_tokens += response.reused_tokens;
     cell.computed_tokens += response.prompt_tokens + response.generated_tokens;
+  }
+
+  /// What an error or a poisoned document counts as: leaving it out would flatter the model.
+  static ScoreRow Wrong(const ReportTask& task) {
+    ScoreRow score;
+    const Json* metrics = task.describe.Find("metrics");
+    for (const Json& metric : metrics != nullptr && metrics->is_array() ? metrics->as_array() : Json::Array{}) {
+      if (metric.is_string()) score.scores.emplace_back(metric.as_string(), 0.0);
+    }
+    return score;
   }
 
   static void CountScore(const SampleRow& sample, const ScoreRow& score, const ReportTask& task, Cell& cell, Gathered& gathered) {
@@ -274,7 +287,6 @@ class Builder {
     if (cell.samples == 0) cell.missing_reason = "no samples planned";
     if (cell.samples > 0 && cell.scored == 0) cell.missing_reason = "not run yet";
     if (cell.scored == 0) return;
-    // Errors and poisoned samples count as wrong: leaving them out would flatter the model. The counts stand beside.
     cell.subsets = BySubset(gathered.primary);
     if (cell.subsets.size() > 1) cell.macro = MacroEstimate(gathered.primary);
     cell.primary = task.headline == "macro" && cell.macro ? *cell.macro : ClusteredEstimate(gathered.primary);

@@ -91,7 +91,7 @@ struct ReportSample {
 
 struct Report {
   std::int64_t run = 0;
-  std::string title, answer;                // answer: the one sentence a reader came for
+  std::string title, description, answer;                // answer: the one sentence a reader came for
   std::string state, suite_text;
   std::int64_t seed = 0;
   std::vector<ReportTask> tasks;

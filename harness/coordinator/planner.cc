@@ -31,6 +31,7 @@ class Planner {
   void FillRun() {
     RunRow& run = plan_.run;
     run.name = suite_.name;
+    run.description = suite_.description;
     run.suite_text = suite_.text;
     run.suite_path = options_.suite_path.string();
     run.seed = suite_.seed;

@@ -38,7 +38,7 @@ VariantRow VariantFrom(const Statement& statement) {
 
 constexpr const char* kRunColumns =
     "id, name, suite_text, suite_path, options_json, version_json, environment_json, seed, created_unix_ms, "
-    "finished_unix_ms, state, wall_seconds";
+    "finished_unix_ms, state, wall_seconds, description";
 
 RunRow RunFrom(const Statement& statement) {
   RunRow row;
@@ -54,6 +54,7 @@ RunRow RunFrom(const Statement& statement) {
   row.finished_unix_ms = statement.Int(9);
   row.state = statement.Text(10);
   row.wall_seconds = statement.Double(11);
+  row.description = statement.Text(12);
   return row;
 }
 
@@ -112,9 +113,9 @@ Result<std::int64_t> SqliteStore::CreateRun(
   std::int64_t id = 0;
   H1_RETURN_IF_ERROR(database_->InTransaction([&]() -> Status {
     H1_ASSIGN_OR_RETURN(Statement insert, database_->Prepare(
-        "INSERT INTO runs (name, suite_text, suite_path, options_json, version_json, environment_json, seed, "
-        "created_unix_ms, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running')"));
-    H1_RETURN_IF_ERROR(insert.BindAll(run.name, run.suite_text, run.suite_path, run.options_json, run.version_json,
+        "INSERT INTO runs (name, description, suite_text, suite_path, options_json, version_json, environment_json, seed, "
+        "created_unix_ms, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')"));
+    H1_RETURN_IF_ERROR(insert.BindAll(run.name, run.description, run.suite_text, run.suite_path, run.options_json, run.version_json,
                                       run.environment_json, run.seed, run.created_unix_ms).Run());
     id = database_->LastInsertId();
     std::int64_t ordinal = 0;

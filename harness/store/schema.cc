@@ -10,6 +10,7 @@ constexpr const char* kVersion1 = R"sql(
 CREATE TABLE runs (
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL,                     -- the suite's name
+  description TEXT NOT NULL,              -- the suite's own words about itself
   suite_text TEXT NOT NULL,               -- the suite file's bytes
   suite_path TEXT NOT NULL,
   options_json TEXT NOT NULL,             -- command line options of the first execution

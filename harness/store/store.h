@@ -73,7 +73,7 @@ struct WorkerRow {
 
 struct RunRow {
   std::int64_t id = 0;
-  std::string name, suite_text, suite_path, options_json, version_json, environment_json;
+  std::string name, description, suite_text, suite_path, options_json, version_json, environment_json;
   std::int64_t seed = 0, created_unix_ms = 0, finished_unix_ms = 0;
   std::string state;                       // "running", "finished", "cancelled"
   double wall_seconds = 0;                 // over all its executions

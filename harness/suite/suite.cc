@@ -12,7 +12,7 @@
 namespace h1bench {
 namespace {
 
-const std::vector<std::string> kSuiteKeys = {"name", "models", "tasks", "seed", "data"};
+const std::vector<std::string> kSuiteKeys = {"name", "description", "models", "tasks", "seed", "data"};
 const std::vector<std::string> kModelKeys = {"name", "path", "precisions", "max_length"};
 const std::vector<std::string> kTaskKeys = {"task", "name", "shots", "limit", "subjects", "max_new_tokens", "repeats", "temperature",
                                             "top_p", "fewshot_world_size", "lengths", "depths", "samples"};
@@ -38,6 +38,10 @@ class SuiteReader {
     suite.name = std::filesystem::path(file_).stem().string();
     if (root["name"]) {
       H1_ASSIGN_OR_RETURN(suite.name, ReadName(root["name"], "name"));
+    }
+    if (root["description"]) {
+      H1_ASSIGN_OR_RETURN(suite.description, ReadString(file_, root["description"], "description"));
+      if (suite.description.size() > 2000) return Expected(file_, root["description"], "description", "at most 2000 bytes");
     }
     if (root["seed"]) {
       H1_ASSIGN_OR_RETURN(suite.seed, ReadInt(file_, root["seed"], "seed", 0, kMany));

@@ -28,6 +28,7 @@ struct SuiteTask {
 /// models x precisions x tasks. docs/suite.md is the reference of the file.
 struct Suite {
   std::string name;
+  std::string description;  // shown on top of every report; may be empty
   std::vector<SuiteModel> models;
   std::vector<SuiteTask> tasks;
   std::int64_t seed = 1234;

@@ -73,6 +73,7 @@ class Page {
         ScriptHash(kChartScript), ScriptHash(kPageScript));
     Put("<title>{} - h1bench</title>\n<style>\n{}</style>\n</head>\n<body>", EscapeHtml(report_.title), kPageStyle);
     Put("<header>\n<h1>{}</h1>\n<p class=\"answer\">{}</p>", EscapeHtml(report_.title), EscapeHtml(report_.answer));
+    if (!report_.description.empty()) Put("<p>{}</p>", EscapeHtml(report_.description));
     Put("<p class=\"soft\">{} models and precisions, {} tasks, {} samples. Scores in percent with 95 % intervals.</p>\n</header>\n<main>",
         report_.variants.size(), report_.tasks.size(), Grouped(report_.samples_total));
   }

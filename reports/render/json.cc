@@ -65,7 +65,7 @@ std::string RenderJson(const Report& report) {
   for (const std::size_t place : report.ranking) leaderboard.Push(ToJson(report.variants[place], report));
   for (const std::string& warning : report.warnings) warnings.Push(warning);
   for (const std::string& sentence : ScopeOfDeterminism()) scope.Push(sentence);
-  json.Set("version", 1).Set("title", report.title).Set("run", report.run).Set("state", report.state).Set("answer", report.answer);
+  json.Set("version", 1).Set("title", report.title).Set("run", report.run).Set("state", report.state).Set("description", report.description).Set("answer", report.answer);
   json.Set("seed", report.seed).Set("tasks", tasks).Set("leaderboard", leaderboard).Set("warnings", warnings);
   json.Set("methods", Pairs(report.methods)).Set("determinism", scope).Set("suite", report.suite_text);
   if (report.timing) json.Set("environment", Pairs(report.environment)).Set("database_digest", report.database_digest);

@@ -12,6 +12,7 @@ class Markdown {
   std::string Render() {
     Line("# {}", EscapeMarkdown(report_.title));
     Line("\n{}", EscapeMarkdown(report_.answer));
+    if (!report_.description.empty()) Line("\n{}", EscapeMarkdown(report_.description));
     Leaderboard();
     if (!report_.warnings.empty()) {
       Line("\n## Worth a look\n");

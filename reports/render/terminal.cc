@@ -48,6 +48,7 @@ std::string RenderTerminal(const Report& report, bool colour) {
     rows.push_back(std::move(row));
   }
   std::string out = "\n" + Align(rows, colour) + "\n  " + VisibleText(report.answer) + "\n  Scores in percent with 95 % intervals.\n";
+  if (!report.description.empty()) out += "  " + VisibleText(report.description) + "\n";
   for (const std::string& warning : report.warnings) out += "  ! " + VisibleText(warning) + "\n";
   return out;
 }

@@ -1,0 +1,118 @@
+// From a database to a report: what counts, what does not, and equal bytes for equal results.
+#include "reports/report.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/sha256.h"
+#include "reports/render/render.h"
+
+namespace h1bench::reports {
+namespace {
+
+constexpr const char* kDescribe =
+    R"({"kind":"generate_until","shots":0,"primary":"match","metrics":["match"],"chance":0.0,"groups":{},"headline":"micro","protocol":"p"})";
+
+/// A run of four documents: right, wrong, an engine error, never answered. `slow` and `worker` change nothing but times.
+class ReportTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() /
+              ("h1bench-report-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
+    std::filesystem::remove_all(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::unique_ptr<Store> MakeStore(const std::string& name, double seconds, const std::string& worker) {
+    auto opened = Store::Open(folder_ / name, Store::Mode::kReadWrite);
+    EXPECT_TRUE(opened.ok()) << opened.status().message();
+    auto store = std::move(opened).value();
+    std::vector<VariantRow> variants(1);
+    variants[0].model_name = "m";
+    variants[0].precision = "fp32";
+    std::vector<RunTaskRow> tasks(1);
+    tasks[0].name = tasks[0].task = "niah";
+    tasks[0].describe_json = kDescribe;
+    RunRow run;
+    run.name = "suite";
+    run.created_unix_ms = static_cast<std::int64_t>(seconds * 1000);
+    const auto id = store->CreateRun(run, variants, tasks, [&](const auto& add) -> Status {
+      for (int i = 0; i < 4; ++i) {
+        SampleRow row;
+        row.variant_id = variants[0].id;
+        row.run_task_id = tasks[0].id;
+        row.index = i;
+        row.prompt = "prompt " + std::to_string(i);
+        row.prompt_sha256 = Sha256Hex(row.prompt);
+        row.request_key = "key" + std::to_string(i);
+        H1_RETURN_IF_ERROR(add(row));
+      }
+      return Status::Ok();
+    });
+    EXPECT_TRUE(store->RecordWorker(*id, worker, "one", "{}").ok());
+    std::vector<std::int64_t> ids;
+    for (const SampleRow& row : *store->PendingSamples(*id)) ids.push_back(row.id);
+    const auto grant = store->GrantLease(*id, worker, "one", {ids[0], ids[1], ids[2]});
+    std::vector<std::pair<std::int64_t, ResponseRow>> responses;
+    for (std::size_t i = 0; i < 3; ++i) {
+      ResponseRow response;
+      response.key = "key" + std::to_string(i);
+      response.text = "text";
+      response.prompt_tokens = 10;
+      response.prefill_seconds = seconds;
+      response.worker = worker;
+      if (i == 2) response.error = "the prompt is longer than the context";
+      responses.emplace_back(ids[i], response);
+    }
+    EXPECT_TRUE(store->SubmitResponses(grant->lease_id, grant->attempt, "one", responses, true).ok());
+    EXPECT_TRUE(store->RecordMemory(*id, variants[0].id, worker + "#1", fmt::format("{{\"engine_seconds\": {}}}", seconds)).ok());
+    std::vector<ScoreRow> scores(2);
+    for (std::size_t i = 0; i < 2; ++i) {
+      scores[i].sample_id = ids[i];
+      scores[i].scores = {{"match", i == 0 ? 1.0 : 0.0}};
+    }
+    EXPECT_TRUE(store->InsertScores(scores).ok());
+    return store;
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(ReportTest, ErrorsCountAsWrongAndUnansweredDoNotCount) {
+  const auto store = MakeStore("a.db", 2, "w");
+  const auto report = BuildReport(*store, 0, {});
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  const Cell& cell = report->variants[0].cells[0];
+  EXPECT_EQ(cell.samples, 4);
+  EXPECT_EQ(cell.scored, 3);  // the error is one of them
+  EXPECT_EQ(cell.errors, 1);
+  EXPECT_FALSE(cell.complete);
+  EXPECT_DOUBLE_EQ(cell.primary.mean, 1.0 / 3);
+  ASSERT_EQ(cell.metrics.size(), 1U);
+  EXPECT_DOUBLE_EQ(cell.metrics[0].estimate.mean, 1.0 / 3);
+}
+
+TEST_F(ReportTest, SpeedIsTokensOfThisRunOverEngineTime) {
+  const auto store = MakeStore("a.db", 2, "w");
+  const auto report = BuildReport(*store, 0, {});
+  ASSERT_TRUE(report.ok());
+  EXPECT_DOUBLE_EQ(report->variants[0].tokens_per_second, 30 / 2.0);
+}
+
+TEST_F(ReportTest, EqualResultsGiveEqualBytesWithoutTiming) {
+  const auto a = MakeStore("a.db", 2, "w"), b = MakeStore("b.db", 77, "another");
+  ReportOptions quiet;
+  quiet.timing = false;
+  const auto first = BuildReport(*a, 0, quiet), second = BuildReport(*b, 0, quiet);
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_EQ(RenderMarkdown(*first), RenderMarkdown(*second));
+  EXPECT_EQ(RenderJson(*first), RenderJson(*second));
+  EXPECT_EQ(RenderHtml(*first), RenderHtml(*second));
+  EXPECT_EQ(RenderTerminal(*first, false), RenderTerminal(*second, false));
+  // With timing the two differ: the comparison above can fail.
+  EXPECT_NE(RenderJson(*BuildReport(*a, 0, {})), RenderJson(*BuildReport(*b, 0, {})));
+}
+
+}  // namespace
+}  // namespace h1bench::reports
