@@ -5,7 +5,9 @@ namespace {
 
 class RealClock final : public Clock {
  public:
-  std::chrono::steady_clock::time_point Steady() override { return std::chrono::steady_clock::now(); }
+  std::chrono::steady_clock::time_point Steady() override {
+    return std::chrono::steady_clock::now();
+  }
   std::int64_t WallUnixMillis() override {
     return std::chrono::duration_cast<std::chrono::milliseconds>(
                std::chrono::system_clock::now().time_since_epoch())

@@ -5,8 +5,8 @@
 
 namespace h1bench {
 
-/// Time as a seam: leases and timings use Steady(), only what people read uses WallUnixMillis(). Thread-safe. A fake with
-/// hand-moved time lives in tests/fakes/fake_clock.h.
+/// Time as a seam: leases and timings use Steady(), only what people read uses WallUnixMillis().
+/// Thread-safe. A fake with hand-moved time lives in tests/fakes/fake_clock.h.
 class Clock {
  public:
   virtual ~Clock() = default;

@@ -40,7 +40,8 @@ Result<std::string> ReadFile(const std::filesystem::path& path, std::uint64_t ma
   if (fstat(file.get(), &info) != 0 || S_ISDIR(info.st_mode))
     return IoError("{}: not a readable file", path.string());
   if (static_cast<std::uint64_t>(info.st_size) > max_bytes)
-    return ResourceExhausted("{}: {} bytes, at most {} are read", path.string(), info.st_size, max_bytes);
+    return ResourceExhausted("{}: {} bytes, at most {} are read", path.string(), info.st_size,
+                             max_bytes);
   std::string bytes;
   char buffer[1 << 16];
   while (true) {
@@ -92,7 +93,8 @@ Result<MappedFile> MappedFile::Open(const std::filesystem::path& path) {
   const auto size = static_cast<std::size_t>(info.st_size);
   if (size == 0) return MappedFile(nullptr, 0);
   void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
-  if (data == MAP_FAILED) return IoError("{}: mmap failed: {}", path.string(), std::strerror(errno));
+  if (data == MAP_FAILED)
+    return IoError("{}: mmap failed: {}", path.string(), std::strerror(errno));
   return MappedFile(static_cast<const std::byte*>(data), size);
 }
 

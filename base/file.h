@@ -13,9 +13,11 @@
 namespace h1bench {
 
 /// Whole file as bytes. Files over `max_bytes` are refused before anything is allocated.
-Result<std::string> ReadFile(const std::filesystem::path& path, std::uint64_t max_bytes = 1ULL << 30);
+Result<std::string> ReadFile(const std::filesystem::path& path,
+                             std::uint64_t max_bytes = 1ULL << 30);
 
-/// Writes beside `path` and renames, so that a reader sees the old bytes or the new ones, never a part. Creates folders.
+/// Writes beside `path` and renames, so that a reader sees the old bytes or the new ones, never a
+/// part. Creates folders.
 Status WriteFileAtomically(const std::filesystem::path& path, std::string_view bytes);
 
 /// A file mapped read-only. Movable; the bytes live as long as the object. Reading is thread-safe.

@@ -27,8 +27,8 @@ class Builder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Builder> 
 
   bool Null() { return Add(Json()); }
   bool Bool(bool value) { return Add(Json(value)); }
-  /// The number's text, NUL-terminated. RapidJSON 1.1.0's own exact conversion answers garbage for 0e-200 and infinity for
-  /// 1.7976931348623159e308, so the standard library converts.
+  /// The number's text, NUL-terminated. RapidJSON 1.1.0's own exact conversion answers garbage for
+  /// 0e-200 and infinity for 1.7976931348623159e308, so the standard library converts.
   bool RawNumber(const char* text, rapidjson::SizeType length, bool) {
     const char* end = text + length;
     const std::string_view number(text, length);
@@ -172,12 +172,14 @@ void Write(const Json& value, int indent, int depth, std::string& out) {
 }  // namespace
 
 std::int64_t Json::as_int() const {
-  if (const auto* number = std::get_if<std::uint64_t>(&value_)) return static_cast<std::int64_t>(*number);
+  if (const auto* number = std::get_if<std::uint64_t>(&value_))
+    return static_cast<std::int64_t>(*number);
   return std::get<std::int64_t>(value_);
 }
 
 std::uint64_t Json::as_uint() const {
-  if (const auto* number = std::get_if<std::int64_t>(&value_)) return static_cast<std::uint64_t>(*number);
+  if (const auto* number = std::get_if<std::int64_t>(&value_))
+    return static_cast<std::uint64_t>(*number);
   return std::get<std::uint64_t>(value_);
 }
 
@@ -251,11 +253,21 @@ std::string QuoteJson(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20)
           out += fmt::format("\\u{:04x}", static_cast<unsigned>(static_cast<unsigned char>(c)));

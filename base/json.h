@@ -11,24 +11,25 @@
 
 namespace h1bench {
 
-/// A JSON value. Objects keep the order of the file; numbers keep whether they were integers. Value type.
+/// A JSON value. Objects keep the order of the file; numbers keep whether they were integers. Value
+/// type.
 class Json {
  public:
   using Array = std::vector<Json>;
   using Object = std::vector<std::pair<std::string, Json>>;
 
   Json() = default;
-  Json(std::nullptr_t) {}                                  // NOLINT: implicit on purpose, as all below
-  Json(bool value) : value_(value) {}                      // NOLINT
-  Json(int value) : value_(std::int64_t{value}) {}         // NOLINT
-  Json(std::int64_t value) : value_(value) {}              // NOLINT
-  Json(std::uint64_t value) : value_(value) {}             // NOLINT
-  Json(double value) : value_(value) {}                    // NOLINT
-  Json(std::string value) : value_(std::move(value)) {}    // NOLINT
+  Json(std::nullptr_t) {}                           // NOLINT: implicit on purpose, as all below
+  Json(bool value) : value_(value) {}               // NOLINT
+  Json(int value) : value_(std::int64_t{value}) {}  // NOLINT
+  Json(std::int64_t value) : value_(value) {}       // NOLINT
+  Json(std::uint64_t value) : value_(value) {}      // NOLINT
+  Json(double value) : value_(value) {}             // NOLINT
+  Json(std::string value) : value_(std::move(value)) {}         // NOLINT
   Json(std::string_view value) : value_(std::string(value)) {}  // NOLINT
-  Json(const char* value) : value_(std::string(value)) {}  // NOLINT
-  Json(Array value) : value_(std::move(value)) {}          // NOLINT
-  Json(Object value) : value_(std::move(value)) {}         // NOLINT
+  Json(const char* value) : value_(std::string(value)) {}       // NOLINT
+  Json(Array value) : value_(std::move(value)) {}               // NOLINT
+  Json(Object value) : value_(std::move(value)) {}              // NOLINT
 
   bool is_null() const { return value_.index() == 0; }
   bool is_bool() const { return std::holds_alternative<bool>(value_); }
@@ -62,21 +63,23 @@ class Json {
   bool operator==(const Json&) const = default;
 
  private:
-  std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Array, Object>
+  std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Array,
+               Object>
       value_;
 };
 
 struct JsonOptions {
-  int max_depth = 64;          // deeper files are refused: nothing of ours nests that far
+  int max_depth = 64;            // deeper files are refused: nothing of ours nests that far
   bool allow_nonfinite = false;  // bare NaN, Infinity, -Infinity (Python writes them)
 };
 
-/// Parses one document. Refuses duplicate keys, invalid UTF-8, trailing text. Errors carry `line:column`; put the file's
-/// name in front with Status::WithContext. Iterative: depth costs no stack.
+/// Parses one document. Refuses duplicate keys, invalid UTF-8, trailing text. Errors carry
+/// `line:column`; put the file's name in front with Status::WithContext. Iterative: depth costs no
+/// stack.
 Result<Json> ParseJson(std::string_view text, const JsonOptions& options = {});
 
-/// Compact form. Deterministic: members in their order, doubles as the shortest text that reads back equal; non-finite
-/// doubles as null. `indent` > 0 pretty-prints.
+/// Compact form. Deterministic: members in their order, doubles as the shortest text that reads
+/// back equal; non-finite doubles as null. `indent` > 0 pretty-prints.
 std::string WriteJson(const Json& value, int indent = 0);
 
 /// `text` as a JSON string with its quotes. Invalid UTF-8 becomes U+FFFD.

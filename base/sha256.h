@@ -20,7 +20,8 @@ class Sha256 {
 
   Sha256& Update(std::string_view bytes);
   Sha256& Update(std::span<const std::byte> bytes);
-  /// Appends the length (8 bytes, little endian) and then the bytes: fields fed this way cannot run into each other.
+  /// Appends the length (8 bytes, little endian) and then the bytes: fields fed this way cannot run
+  /// into each other.
   Sha256& UpdateField(std::string_view bytes);
   /// The digest; the object may only be destroyed or assigned afterwards.
   std::array<std::uint8_t, 32> Finish();

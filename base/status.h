@@ -28,8 +28,8 @@ enum class StatusCode {
 /// Name as printed and as stored in JSON ("invalid_argument").
 const char* StatusCodeName(StatusCode code);
 
-/// A code and a sentence for a person: file, place, what was expected, what was found, what to do. Value type;
-/// thread-compatible.
+/// A code and a sentence for a person: file, place, what was expected, what was found, what to do.
+/// Value type; thread-compatible.
 class [[nodiscard]] Status {
  public:
   Status() = default;
@@ -49,8 +49,8 @@ class [[nodiscard]] Status {
   std::string message_;
 };
 
-/// Process exit code of a failure: 0 ok, 2 bad usage or input, 3 not found, 4 corrupt or unsupported file, 5 I/O, memory
-/// or a peer gone, 130 cancelled, 70 internal.
+/// Process exit code of a failure: 0 ok, 2 bad usage or input, 3 not found, 4 corrupt or
+/// unsupported file, 5 I/O, memory or a peer gone, 130 cancelled, 70 internal.
 int ExitCode(const Status& status);
 
 template <typename... Args>
@@ -94,7 +94,8 @@ Status Internal(fmt::format_string<Args...> format, Args&&... args) {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit on purpose
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit on purpose
   Result(Status status) : state_(std::in_place_index<1>, std::move(status)) {}  // NOLINT
 
   bool ok() const { return state_.index() == 0; }
@@ -117,17 +118,17 @@ class [[nodiscard]] Result {
 }  // namespace h1bench
 
 /// Returns from the calling function when `expression` (a Status) failed.
-#define H1_RETURN_IF_ERROR(expression) H1_RETURN_IF_ERROR_NAMED(H1_CONCAT(h1_status_, __LINE__), expression)
-#define H1_RETURN_IF_ERROR_NAMED(name, expression)               \
-  do {                                                           \
+#define H1_RETURN_IF_ERROR(expression) \
+  H1_RETURN_IF_ERROR_NAMED(H1_CONCAT(h1_status_, __LINE__), expression)
+#define H1_RETURN_IF_ERROR_NAMED(name, expression)                      \
+  do {                                                                  \
     if (::h1bench::Status name = (expression); !name.ok()) return name; \
   } while (false)
 
 #define H1_CONCAT_INNER(a, b) a##b
 #define H1_CONCAT(a, b) H1_CONCAT_INNER(a, b)
 /// `H1_ASSIGN_OR_RETURN(auto x, F());` binds the value of a Result or returns its status.
-#define H1_ASSIGN_OR_RETURN(declaration, expression)             \
-  auto H1_CONCAT(h1_result_, __LINE__) = (expression);           \
-  if (!H1_CONCAT(h1_result_, __LINE__).ok())                     \
-    return H1_CONCAT(h1_result_, __LINE__).status();             \
+#define H1_ASSIGN_OR_RETURN(declaration, expression)                                          \
+  auto H1_CONCAT(h1_result_, __LINE__) = (expression);                                        \
+  if (!H1_CONCAT(h1_result_, __LINE__).ok()) return H1_CONCAT(h1_result_, __LINE__).status(); \
   declaration = std::move(H1_CONCAT(h1_result_, __LINE__)).value()

@@ -10,7 +10,8 @@ namespace {
 
 struct Decoded {
   std::uint32_t code_point;
-  std::size_t length;  // bytes consumed: for an ill-formed part, its maximal length (Unicode 15, section 3.9)
+  std::size_t length;  // bytes consumed: for an ill-formed part, its maximal length (Unicode 15,
+                       // section 3.9)
   bool valid;
 };
 
@@ -18,7 +19,10 @@ Decoded DecodeAt(std::string_view s, std::size_t i) {
   const auto byte = [&](std::size_t k) { return static_cast<unsigned char>(s[k]); };
   const unsigned lead = byte(i);
   if (lead < 0x80) return {lead, 1, true};
-  const int extra = lead >= 0xC2 && lead <= 0xDF ? 1 : lead >= 0xE0 && lead <= 0xEF ? 2 : lead >= 0xF0 && lead <= 0xF4 ? 3 : 0;
+  const int extra = lead >= 0xC2 && lead <= 0xDF   ? 1
+                    : lead >= 0xE0 && lead <= 0xEF ? 2
+                    : lead >= 0xF0 && lead <= 0xF4 ? 3
+                                                   : 0;
   if (extra == 0) return {0xFFFD, 1, false};
   unsigned low = 0x80;
   unsigned high = 0xBF;
@@ -39,8 +43,8 @@ Decoded DecodeAt(std::string_view s, std::size_t i) {
 }
 
 bool IsInvisible(std::uint32_t c) {
-  return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0) || c == 0x200E || c == 0x200F ||
-         (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+  return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0) || c == 0x200E ||
+         c == 0x200F || (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
 }
 
 std::size_t EditDistance(std::string_view a, std::string_view b) {

@@ -6,8 +6,8 @@
 #include "base/json.h"
 #include "cli/byte_progress.h"
 #include "cli/command.h"
-#include "tasks/data/download.h"
 #include "cli/units.h"
+#include "tasks/data/download.h"
 #include "tasks/data/manifest.h"
 
 namespace h1bench::cli {
@@ -169,8 +169,8 @@ Status Fetch(const Options& options) {
   std::int64_t finished = 0;
   for (const KnownFile& file : files) {
     const tasks::Downloader::Item item{UrlOf(file, options.mirror),
-                                std::filesystem::path(options.folder) / file.path, file.size,
-                                std::string(file.sha256)};
+                                       std::filesystem::path(options.folder) / file.path, file.size,
+                                       std::string(file.sha256)};
     H1_RETURN_IF_ERROR(downloader.Fetch(item, [&](std::int64_t done) {
       progress.Show(finished + done, total);
       return interrupted == 0;

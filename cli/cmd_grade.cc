@@ -23,21 +23,27 @@ struct Row {
 };
 
 /// One row of the responses file, matched to its document.
-Result<Row> ReadRow(const std::string& line, const std::string& place, const std::map<std::int64_t, const tasks::Document*>& by_index,
+Result<Row> ReadRow(const std::string& line, const std::string& place,
+                    const std::map<std::int64_t, const tasks::Document*>& by_index,
                     const std::map<std::string, const tasks::Document*>& by_id) {
   auto json = ParseJson(line);
   if (!json.ok()) return json.status().WithContext(place);
   const Json* response = json->Find("response");
-  if (response == nullptr || !response->is_string()) return InvalidArgument("{}: expected the key \"response\" with a string", place);
+  if (response == nullptr || !response->is_string())
+    return InvalidArgument("{}: expected the key \"response\" with a string", place);
   if (const Json* id = json->Find("task_id"); id != nullptr && id->is_string()) {
     const auto found = by_id.find(id->as_string());
-    if (found == by_id.end()) return InvalidArgument("{}: task_id: there is no document \"{}\"", place, VisibleText(id->as_string()));
+    if (found == by_id.end())
+      return InvalidArgument("{}: task_id: there is no document \"{}\"", place,
+                             VisibleText(id->as_string()));
     return Row{found->second, response->as_string(), true};
   }
   const Json* index = json->Find("index");
-  if (index == nullptr || !index->is_integer()) return InvalidArgument("{}: expected \"index\" (a row number from 0) or \"task_id\"", place);
+  if (index == nullptr || !index->is_integer())
+    return InvalidArgument("{}: expected \"index\" (a row number from 0) or \"task_id\"", place);
   const auto found = by_index.find(index->as_int());
-  if (found == by_index.end()) return InvalidArgument("{}: index: there is no document {}", place, index->as_int());
+  if (found == by_index.end())
+    return InvalidArgument("{}: index: there is no document {}", place, index->as_int());
   return Row{found->second, response->as_string(), false};
 }
 
@@ -54,7 +60,8 @@ Result<std::vector<Row>> ReadRows(const std::string& file, const tasks::Task& ta
   for (const std::string_view line : SplitLines(text)) {
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    H1_ASSIGN_OR_RETURN(Row row, ReadRow(std::string(line), fmt::format("{}:{}", file, number), by_index, by_id));
+    H1_ASSIGN_OR_RETURN(
+        Row row, ReadRow(std::string(line), fmt::format("{}:{}", file, number), by_index, by_id));
     rows.push_back(std::move(row));
   }
   return rows;
@@ -74,7 +81,9 @@ Json Line(const Row& row, const tasks::Score& score) {
 }
 
 Status Run(const Options& options) {
-  if (options.task.task == "mmlu") return InvalidArgument("grade: mmlu is scored by log-likelihoods, not by responses. Use `h1bench run`.");
+  if (options.task.task == "mmlu")
+    return InvalidArgument(
+        "grade: mmlu is scored by log-likelihoods, not by responses. Use `h1bench run`.");
   std::unique_ptr<tasks::CodeJudge> judge;
   if (options.task.task.rfind("humaneval", 0) == 0) {
     H1_ASSIGN_OR_RETURN(judge, tasks::LaunchJudge());
@@ -90,7 +99,8 @@ Status Run(const Options& options) {
     std::printf("%s\n", WriteJson(Line(row, score)).c_str());
   }
   for (const auto& [metric, sum] : sums) {
-    std::fprintf(stderr, "%s: %.4f (%.0f of %zu)\n", metric.c_str(), sum / static_cast<double>(rows.size()), sum, rows.size());
+    std::fprintf(stderr, "%s: %.4f (%.0f of %zu)\n", metric.c_str(),
+                 sum / static_cast<double>(rows.size()), sum, rows.size());
   }
   return Status::Ok();
 }
@@ -98,10 +108,15 @@ Status Run(const Options& options) {
 const Command kGrade("grade", "Score responses that any engine made", [](CLI::App& app) {
   auto options = std::make_shared<Options>();
   AddTaskArguments(app, options->task);
-  app.add_option("RESPONSES", options->responses, "JSON lines: {\"index\" or \"task_id\": ..., \"response\": ...}")->required();
-  app.add_flag("--json", options->json, "JSON lines on standard output (the only form; for symmetry)");
-  app.footer("Prints one JSON line a response and the means on standard error.\n\n"
-             "Examples:\n  h1bench grade gsm8k responses.jsonl\n  h1bench grade humaneval completions.jsonl --data ~/data --json");
+  app.add_option("RESPONSES", options->responses,
+                 "JSON lines: {\"index\" or \"task_id\": ..., \"response\": ...}")
+      ->required();
+  app.add_flag("--json", options->json,
+               "JSON lines on standard output (the only form; for symmetry)");
+  app.footer(
+      "Prints one JSON line a response and the means on standard error.\n\n"
+      "Examples:\n  h1bench grade gsm8k responses.jsonl\n  h1bench grade humaneval "
+      "completions.jsonl --data ~/data --json");
   return [options] { return Run(*options); };
 });
 

@@ -21,7 +21,8 @@ std::string Render(const reports::Report& report, const std::string& format) {
   if (format == "md") return reports::RenderMarkdown(report);
   if (format == "json") return reports::RenderJson(report);
   if (format == "html") return reports::RenderHtml(report);
-  return reports::RenderTerminal(report, isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr);
+  return reports::RenderTerminal(report,
+                                 isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr);
 }
 
 Status Run(const Options& options) {
@@ -36,18 +37,28 @@ Status Run(const Options& options) {
   return Status::Ok();
 }
 
-const Command kReport("report", "The leaderboard and everything behind it, from the database alone", [](CLI::App& app) {
-  auto options = std::make_shared<Options>();
-  app.add_option("--db", options->database, "Database of the run")->required();
-  app.add_option("--run", options->run, "Number of the run (default: the newest)");
-  app.add_option("--format", options->format, "text, md, html or json")->check(CLI::IsMember({"text", "md", "html", "json"}))->capture_default_str();
-  app.add_flag_callback("--json", [options] { options->format = "json"; }, "Same as --format json");
-  app.add_option("--output", options->output, "Write there instead of to standard output");
-  app.add_flag("--no-timing", options->no_timing, "Leave out all that may differ between two executions: equal results give equal bytes");
-  app.add_option("--samples", options->samples, "Samples shown for each model and task (html)")->capture_default_str();
-  app.footer("Examples:\n  h1bench report --db sizes.db\n  h1bench report --db sizes.db --format html --output report.html");
-  return [options] { return Run(*options); };
-});
+const Command kReport(
+    "report", "The leaderboard and everything behind it, from the database alone",
+    [](CLI::App& app) {
+      auto options = std::make_shared<Options>();
+      app.add_option("--db", options->database, "Database of the run")->required();
+      app.add_option("--run", options->run, "Number of the run (default: the newest)");
+      app.add_option("--format", options->format, "text, md, html or json")
+          ->check(CLI::IsMember({"text", "md", "html", "json"}))
+          ->capture_default_str();
+      app.add_flag_callback(
+          "--json", [options] { options->format = "json"; }, "Same as --format json");
+      app.add_option("--output", options->output, "Write there instead of to standard output");
+      app.add_flag(
+          "--no-timing", options->no_timing,
+          "Leave out all that may differ between two executions: equal results give equal bytes");
+      app.add_option("--samples", options->samples, "Samples shown for each model and task (html)")
+          ->capture_default_str();
+      app.footer(
+          "Examples:\n  h1bench report --db sizes.db\n  h1bench report --db sizes.db --format html "
+          "--output report.html");
+      return [options] { return Run(*options); };
+    });
 
 }  // namespace
 }  // namespace h1bench::cli

@@ -46,10 +46,13 @@ void SetAnswer(const ResponseRow* response, Json& line) {
 }
 
 /// The members and their order are a stable format (docs/samples in the suite reference).
-Json Line(const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample, const ResponseRow* response, const ScoreRow* score) {
+Json Line(const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
+          const ResponseRow* response, const ScoreRow* score) {
   Json line, scores{Json::Object{}}, timing{Json::Object{}};
   line.Set("model", variant.model_name).Set("precision", variant.precision).Set("task", task.name);
-  line.Set("subset", sample.subset.empty() ? Json() : Json(sample.subset)).Set("index", sample.index).Set("repeat", sample.repeat);
+  line.Set("subset", sample.subset.empty() ? Json() : Json(sample.subset))
+      .Set("index", sample.index)
+      .Set("repeat", sample.repeat);
   if (!sample.document_id.empty()) line.Set("task_id", sample.document_id);
   line.Set("prompt_sha256", sample.prompt_sha256);
   SetAnswer(response, line);
@@ -62,11 +65,18 @@ Json Line(const VariantRow& variant, const RunTaskRow& task, const SampleRow& sa
   }
   line.Set("gold", sample.gold);
   if (response != nullptr) {
-    line.Set("finish", response->finish).Set("prompt_tokens", response->prompt_tokens).Set("generated_tokens", response->generated_tokens);
-    line.Set("truncated_tokens", response->truncated_tokens).Set("first_ids", Ids(response->first_ids)).Set("last_ids", Ids(response->last_ids));
+    line.Set("finish", response->finish)
+        .Set("prompt_tokens", response->prompt_tokens)
+        .Set("generated_tokens", response->generated_tokens);
+    line.Set("truncated_tokens", response->truncated_tokens)
+        .Set("first_ids", Ids(response->first_ids))
+        .Set("last_ids", Ids(response->last_ids));
     if (!response->error.empty()) line.Set("error", response->error);
-    timing.Set("queue_seconds", response->queue_seconds).Set("prefill_seconds", response->prefill_seconds);
-    timing.Set("decode_seconds", response->decode_seconds).Set("reused_tokens", response->reused_tokens).Set("worker", response->worker);
+    timing.Set("queue_seconds", response->queue_seconds)
+        .Set("prefill_seconds", response->prefill_seconds);
+    timing.Set("decode_seconds", response->decode_seconds)
+        .Set("reused_tokens", response->reused_tokens)
+        .Set("worker", response->worker);
   }
   if (score != nullptr && !score->detail.empty()) timing.Set("detail", score->detail);
   return line.Set("timing", timing);
@@ -83,21 +93,25 @@ Status Run(const Options& options) {
     H1_ASSIGN_OR_RETURN(const RunRow row, store->GetRun(run));
     (void)row;
   }
-  return store->ForEachSample(run, [](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
-                                      const ResponseRow* response, const ScoreRow* score) {
-    std::printf("%s\n", WriteJson(Line(variant, task, sample, response, score)).c_str());
-    return Status::Ok();
-  });
+  return store->ForEachSample(
+      run, [](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
+              const ResponseRow* response, const ScoreRow* score) {
+        std::printf("%s\n", WriteJson(Line(variant, task, sample, response, score)).c_str());
+        return Status::Ok();
+      });
 }
 
-const Command kSamples("samples", "Print every sample of a run as JSON lines, in a fixed order", [](CLI::App& app) {
-  auto options = std::make_shared<Options>();
-  app.add_option("--db", options->database, "Database of the run")->required();
-  app.add_option("--run", options->run, "Number of the run (default: the newest)");
-  app.footer("Order: model, precision, task, subset, index, repeat. The last member, timing, holds all that may differ\n"
-             "from run to run.\n\nExample:\n  h1bench samples --db sizes.db | head -3");
-  return [options] { return Run(*options); };
-});
+const Command kSamples(
+    "samples", "Print every sample of a run as JSON lines, in a fixed order", [](CLI::App& app) {
+      auto options = std::make_shared<Options>();
+      app.add_option("--db", options->database, "Database of the run")->required();
+      app.add_option("--run", options->run, "Number of the run (default: the newest)");
+      app.footer(
+          "Order: model, precision, task, subset, index, repeat. The last member, timing, holds "
+          "all that may differ\n"
+          "from run to run.\n\nExample:\n  h1bench samples --db sizes.db | head -3");
+      return [options] { return Run(*options); };
+    });
 
 }  // namespace
 }  // namespace h1bench::cli

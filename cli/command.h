@@ -9,8 +9,9 @@
 
 namespace h1bench::cli {
 
-/// A subcommand registers itself: `static const Command kTokenize("tokenize", "...", setup);`. `setup` adds options to its
-/// CLI::App and returns what runs when the command was chosen. Adding a subcommand is adding one file cmd_NAME.cc.
+/// A subcommand registers itself: `static const Command kTokenize("tokenize", "...", setup);`.
+/// `setup` adds options to its CLI::App and returns what runs when the command was chosen. Adding a
+/// subcommand is adding one file cmd_NAME.cc.
 class Command {
  public:
   using Run = std::function<Status()>;

@@ -15,13 +15,14 @@ std::vector<const Command*>& Registry() {
 
 int Main(int argc, char** argv) {
   SetBuildInfo(CompiledBuildInfo());
-  CLI::App app(
-      "h1bench: which Falcon-H1 is best for my accuracy, memory, speed and energy budget?", "h1bench");
+  CLI::App app("h1bench: which Falcon-H1 is best for my accuracy, memory, speed and energy budget?",
+               "h1bench");
   app.require_subcommand(0, 1);
   app.set_help_all_flag("--help-all", "Help of every subcommand");
   bool version = false;
   bool json = false;
-  app.add_flag("--version", version, "Version, revision, digest of the sources, backends, libraries");
+  app.add_flag("--version", version,
+               "Version, revision, digest of the sources, backends, libraries");
   app.add_flag("--json", json, "With --version: one JSON object");
   app.footer("Example:\n  h1bench --version --json");
   Command::Run chosen;

@@ -10,25 +10,32 @@ void AddTaskArguments(CLI::App& app, TaskArguments& arguments) {
   for (const std::string& name : tasks::TaskNames()) names += " " + name;
   tasks::TaskOptions& options = arguments.options;
   app.add_option("TASK", arguments.task, names)->required();
-  app.add_option("--data", arguments.data, "Folder of the benchmark files")->default_str("~/.local/share/h1bench/data");
+  app.add_option("--data", arguments.data, "Folder of the benchmark files")
+      ->default_str("~/.local/share/h1bench/data");
   app.add_option("--shots", options.shots, "Worked examples in front (default: the task's)");
   app.add_option("--subjects", options.subjects, "MMLU subjects (default: all)")->delimiter(',');
   app.add_option("--limit", options.limit, "First documents of each subset only");
   app.add_option("--seed", options.seed, "Seed of the few-shot draws")->capture_default_str();
-  app.add_option("--fewshot-world-size", options.fewshot_world_size, "Draw shots as lm-eval does on so many ranks")->capture_default_str();
+  app.add_option("--fewshot-world-size", options.fewshot_world_size,
+                 "Draw shots as lm-eval does on so many ranks")
+      ->capture_default_str();
   app.add_option("--lengths", options.lengths, "niah: context lengths in tokens")->delimiter(',');
   app.add_option("--depths", options.depths, "niah: depths in percent")->delimiter(',');
   app.add_option("--samples", options.samples, "niah: needles a cell");
-  app.add_option("--model", arguments.model, "niah: folder or tokenizer.json that counts the tokens");
+  app.add_option("--model", arguments.model,
+                 "niah: folder or tokenizer.json that counts the tokens");
 }
 
 Result<std::unique_ptr<tasks::Task>> LoadFromArguments(const TaskArguments& arguments) {
   tasks::TaskOptions options = arguments.options;
-  options.data = arguments.data.empty() ? tasks::DefaultDataFolder() : std::filesystem::path(arguments.data);
+  options.data =
+      arguments.data.empty() ? tasks::DefaultDataFolder() : std::filesystem::path(arguments.data);
   if (!arguments.model.empty()) {
     H1_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Open(arguments.model));
     auto shared = std::make_shared<Tokenizer>(std::move(tokenizer));
-    options.count_tokens = [shared](std::string_view text) { return static_cast<std::int64_t>(shared->Encode(text).size()); };
+    options.count_tokens = [shared](std::string_view text) {
+      return static_cast<std::int64_t>(shared->Encode(text).size());
+    };
   }
   return tasks::LoadTask(arguments.task, options);
 }

@@ -15,7 +15,8 @@ struct TaskArguments {
   tasks::TaskOptions options;
 };
 
-/// TASK, --data, --shots, --subjects, --limit, --seed, --fewshot-world-size, --lengths, --depths, --samples, --model.
+/// TASK, --data, --shots, --subjects, --limit, --seed, --fewshot-world-size, --lengths, --depths,
+/// --samples, --model.
 void AddTaskArguments(CLI::App& app, TaskArguments& arguments);
 Result<std::unique_ptr<tasks::Task>> LoadFromArguments(const TaskArguments& arguments);
 

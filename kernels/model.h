@@ -8,8 +8,9 @@
 #include <string>
 #include <vector>
 
-/// What a backend has to know of a Falcon-H1 model: its numbers and where its weights lie. Formulas: docs/architecture.md
-/// and transformers' FalconH1 model code; tensor names are those of the Hugging Face checkpoints.
+/// What a backend has to know of a Falcon-H1 model: its numbers and where its weights lie.
+/// Formulas: docs/architecture.md and transformers' FalconH1 model code; tensor names are those of
+/// the Hugging Face checkpoints.
 namespace h1bench {
 
 /// Every number of config.json that the mathematics depends on, resolved (no null, no "auto").
@@ -34,25 +35,28 @@ struct ModelShape {
   bool gated_norm = false;        // mamba_rms_norm: the gated RMSNorm after the SSM exists
   bool norm_before_gate = false;  // its order
   bool conv_bias = true;
-  bool ssm_in_bias = false;       // mamba_proj_bias
-  bool ssm_out_bias = false;      // projectors_bias
+  bool ssm_in_bias = false;   // mamba_proj_bias
+  bool ssm_out_bias = false;  // projectors_bias
   bool attention_bias = false;
   bool mlp_bias = false;
 
   float norm_eps = 1e-5F;
   double rope_base = 1e11;
-  float dt_min = 0;               // time_step_limit: clamp of dt after softplus
+  float dt_min = 0;  // time_step_limit: clamp of dt after softplus
   float dt_max = std::numeric_limits<float>::infinity();
 
   // muP multipliers, all applied in fp32 (where each acts: transformers' order).
   float embedding_multiplier = 1, lm_head_multiplier = 1;
   float attention_in_multiplier = 1, attention_out_multiplier = 1, key_multiplier = 1;
   float ssm_in_multiplier = 1, ssm_out_multiplier = 1;
-  std::array<float, 5> ssm_multipliers = {1, 1, 1, 1, 1};  // z, x, B, C, dt slices of in_proj's output
-  std::array<float, 2> mlp_multipliers = {1, 1};           // gate, down
+  std::array<float, 5> ssm_multipliers = {1, 1, 1, 1,
+                                          1};     // z, x, B, C, dt slices of in_proj's output
+  std::array<float, 2> mlp_multipliers = {1, 1};  // gate, down
 
   std::int64_t conv_channels() const { return ssm_inner + 2 * ssm_groups * ssm_state; }
-  std::int64_t in_proj_rows() const { return 2 * ssm_inner + 2 * ssm_groups * ssm_state + ssm_heads; }
+  std::int64_t in_proj_rows() const {
+    return 2 * ssm_inner + 2 * ssm_groups * ssm_state + ssm_heads;
+  }
   std::int64_t query_rows() const { return heads * head_dim; }
   std::int64_t key_rows() const { return kv_heads * head_dim; }
 };
@@ -72,24 +76,24 @@ struct TensorView {
 
 /// One layer. Linear weights are (out, in), as stored. Optional tensors are empty.
 struct LayerWeights {
-  TensorView input_norm;                              // (d)
-  TensorView ssm_in, ssm_in_bias;                     // (in_proj_rows, d)
-  TensorView conv, conv_bias;                         // (conv_channels, 1, K)
-  TensorView dt_bias, a_log, d_skip;                  // (Hs) each
-  TensorView ssm_norm;                                // (D_in), gated_norm only
-  TensorView ssm_out, ssm_out_bias;                   // (d, D_in)
-  TensorView q, q_bias, k, k_bias, v, v_bias;         // (query_rows | key_rows, d)
-  TensorView o, o_bias;                               // (d, query_rows)
-  TensorView ff_norm;                                 // (d)
-  TensorView gate, gate_bias, up, up_bias;            // (I, d)
-  TensorView down, down_bias;                         // (d, I)
+  TensorView input_norm;                       // (d)
+  TensorView ssm_in, ssm_in_bias;              // (in_proj_rows, d)
+  TensorView conv, conv_bias;                  // (conv_channels, 1, K)
+  TensorView dt_bias, a_log, d_skip;           // (Hs) each
+  TensorView ssm_norm;                         // (D_in), gated_norm only
+  TensorView ssm_out, ssm_out_bias;            // (d, D_in)
+  TensorView q, q_bias, k, k_bias, v, v_bias;  // (query_rows | key_rows, d)
+  TensorView o, o_bias;                        // (d, query_rows)
+  TensorView ff_norm;                          // (d)
+  TensorView gate, gate_bias, up, up_bias;     // (I, d)
+  TensorView down, down_bias;                  // (d, I)
 };
 
 struct ModelWeights {
-  TensorView embedding;             // (V, d)
+  TensorView embedding;  // (V, d)
   std::vector<LayerWeights> layers;
-  TensorView final_norm;            // (d)
-  TensorView lm_head;               // (V, d); the embedding's view when tied
+  TensorView final_norm;  // (d)
+  TensorView lm_head;     // (V, d); the embedding's view when tied
 };
 
 }  // namespace h1bench

@@ -32,7 +32,8 @@ Result<ReportTask> MakeTask(const RunTaskRow& row) {
   task.task = row.task;
   task.data_digest = row.data_digest;
   auto describe = ParseJson(row.describe_json);
-  if (!describe.ok()) return describe.status().WithContext("run_tasks.describe_json of " + row.name);
+  if (!describe.ok())
+    return describe.status().WithContext("run_tasks.describe_json of " + row.name);
   task.describe = std::move(*describe);
   task.kind = Text(task.describe, "kind");
   task.primary = Text(task.describe, "primary");
@@ -59,10 +60,11 @@ ReportVariant MakeVariant(const VariantRow& row, std::size_t tasks) {
 
 /// What is collected of one cell while the samples stream by.
 struct Gathered {
-  Labelled primary;                                            // subset -> value of the primary metric
+  Labelled primary;  // subset -> value of the primary metric
   std::map<std::string, std::vector<double>> metrics;
   std::map<std::string, std::int64_t> verdicts;
-  std::map<std::pair<std::string, std::int64_t>, std::pair<std::int64_t, std::int64_t>> repeats;  // document -> n, passed
+  std::map<std::pair<std::string, std::int64_t>, std::pair<std::int64_t, std::int64_t>>
+      repeats;  // document -> n, passed
 };
 
 class Builder {
@@ -105,7 +107,8 @@ class Builder {
       report_.tasks.push_back(std::move(task));
     }
     H1_ASSIGN_OR_RETURN(const std::vector<VariantRow> variants, store_.Variants(run_.id));
-    for (const VariantRow& row : variants) report_.variants.push_back(MakeVariant(row, report_.tasks.size()));
+    for (const VariantRow& row : variants)
+      report_.variants.push_back(MakeVariant(row, report_.tasks.size()));
     gathered_.assign(variants.size(), std::vector<Gathered>(tasks.size()));
     shown_.assign(variants.size(), std::vector<std::vector<ReportSample>>(tasks.size()));
     H1_ASSIGN_OR_RETURN(const std::vector<std::int64_t> poisoned, store_.PoisonedSamples(run_.id));
@@ -115,24 +118,30 @@ class Builder {
 
   template <typename Rows>
   static std::size_t PlaceOf(const Rows& rows, std::int64_t id) {
-    return static_cast<std::size_t>(std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return row.id == id; }) - rows.begin());
+    return static_cast<std::size_t>(
+        std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return row.id == id; }) -
+        rows.begin());
   }
 
   Status ReadSamples() {
-    H1_RETURN_IF_ERROR(store_.ForEachSample(run_.id, [&](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
-                                                         const ResponseRow* response, const ScoreRow* score) {
-      const std::size_t v = PlaceOf(report_.variants, variant.id), t = PlaceOf(report_.tasks, task.id);
-      ++report_.samples_total;
-      Cell& cell = report_.variants[v].cells[t];
-      ++cell.samples;
-      if (poisoned_.count(sample.id) != 0) ++cell.poisoned;
-      if (response != nullptr) CountResponse(sample, *response, report_.tasks[t], cell);
-      const bool failed = poisoned_.count(sample.id) != 0 || (response != nullptr && !response->error.empty());
-      if (score == nullptr && failed) CountScore(sample, Wrong(report_.tasks[t]), report_.tasks[t], cell, gathered_[v][t]);
-      if (score != nullptr) CountScore(sample, *score, report_.tasks[t], cell, gathered_[v][t]);
-      if (response != nullptr || score != nullptr) Show(v, t, sample, response, score);
-      return Status::Ok();
-    }));
+    H1_RETURN_IF_ERROR(store_.ForEachSample(
+        run_.id, [&](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
+                     const ResponseRow* response, const ScoreRow* score) {
+          const std::size_t v = PlaceOf(report_.variants, variant.id),
+                            t = PlaceOf(report_.tasks, task.id);
+          ++report_.samples_total;
+          Cell& cell = report_.variants[v].cells[t];
+          ++cell.samples;
+          if (poisoned_.count(sample.id) != 0) ++cell.poisoned;
+          if (response != nullptr) CountResponse(sample, *response, report_.tasks[t], cell);
+          const bool failed =
+              poisoned_.count(sample.id) != 0 || (response != nullptr && !response->error.empty());
+          if (score == nullptr && failed)
+            CountScore(sample, Wrong(report_.tasks[t]), report_.tasks[t], cell, gathered_[v][t]);
+          if (score != nullptr) CountScore(sample, *score, report_.tasks[t], cell, gathered_[v][t]);
+          if (response != nullptr || score != nullptr) Show(v, t, sample, response, score);
+          return Status::Ok();
+        }));
     for (auto& row : shown_) {
       for (auto& samples : row) {
         std::move(samples.begin(), samples.end(), std::back_inserter(report_.samples));
@@ -141,12 +150,14 @@ class Builder {
     return Status::Ok();
   }
 
-  void CountResponse(const SampleRow& sample, const ResponseRow& response, const ReportTask& task, Cell& cell) const {
+  void CountResponse(const SampleRow& sample, const ResponseRow& response, const ReportTask& task,
+                     Cell& cell) const {
     cell.prompt_tokens += response.prompt_tokens;
     cell.generated_tokens += response.generated_tokens;
     cell.errors += response.error.empty() ? 0 : 1;
     cell.truncated += response.truncated_tokens > 0 ? 1 : 0;
-    cell.empty += task.kind == "generate_until" && response.error.empty() && response.text.empty() ? 1 : 0;
+    cell.empty +=
+        task.kind == "generate_until" && response.error.empty() && response.text.empty() ? 1 : 0;
     if (!options_.timing) return;
     if (sample.attempts == 0) {
       ++cell.looked_up;
@@ -160,13 +171,15 @@ class Builder {
   static ScoreRow Wrong(const ReportTask& task) {
     ScoreRow score;
     const Json* metrics = task.describe.Find("metrics");
-    for (const Json& metric : metrics != nullptr && metrics->is_array() ? metrics->as_array() : Json::Array{}) {
+    for (const Json& metric :
+         metrics != nullptr && metrics->is_array() ? metrics->as_array() : Json::Array{}) {
       if (metric.is_string()) score.scores.emplace_back(metric.as_string(), 0.0);
     }
     return score;
   }
 
-  static void CountScore(const SampleRow& sample, const ScoreRow& score, const ReportTask& task, Cell& cell, Gathered& gathered) {
+  static void CountScore(const SampleRow& sample, const ScoreRow& score, const ReportTask& task,
+                         Cell& cell, Gathered& gathered) {
     ++cell.scored;
     if (!score.verdict.empty()) ++gathered.verdicts[score.verdict];
     cell.invalid += score.extracted.find("[invalid]") != std::string::npos ? 1 : 0;
@@ -190,7 +203,8 @@ class Builder {
   }
 
   /// Keeps the first samples of a cell, preferring wrong ones once the viewer is full.
-  void Show(std::size_t v, std::size_t t, const SampleRow& row, const ResponseRow* response, const ScoreRow* score) {
+  void Show(std::size_t v, std::size_t t, const SampleRow& row, const ResponseRow* response,
+            const ScoreRow* score) {
     ReportSample sample;
     sample.variant = v;
     sample.task = t;
@@ -205,7 +219,8 @@ class Builder {
     auto& shown = shown_[v][t];
     if (shown.size() >= options_.samples_per_cell) {
       if (sample.score == 1.0) return;
-      const auto right = std::find_if(shown.rbegin(), shown.rend(), [](const ReportSample& one) { return one.score == 1.0; });
+      const auto right = std::find_if(shown.rbegin(), shown.rend(),
+                                      [](const ReportSample& one) { return one.score == 1.0; });
       if (right == shown.rend()) return;
       shown.erase(std::next(right).base());
     }
@@ -217,7 +232,8 @@ class Builder {
     sample.gold = Cut(row.gold, ignored);
     sample.prompt = Cut(row.prompt, sample.prompt_cut);
     if (response != nullptr) {
-      sample.response = response->error.empty() ? Cut(response->text, sample.response_cut) : "error: " + Cut(response->error, ignored);
+      sample.response = response->error.empty() ? Cut(response->text, sample.response_cut)
+                                                : "error: " + Cut(response->error, ignored);
       sample.loglikelihoods = response->loglikelihoods;
       sample.prompt_tokens = response->prompt_tokens;
       sample.generated_tokens = response->generated_tokens;
@@ -231,7 +247,8 @@ class Builder {
     std::map<std::string, std::vector<double>> subsets;
     for (const auto& [subset, value] : values) subsets[subset].push_back(value);
     std::vector<NamedEstimate> estimates;
-    for (const auto& [subset, members] : subsets) estimates.push_back({subset, MeanEstimate(members)});
+    for (const auto& [subset, members] : subsets)
+      estimates.push_back({subset, MeanEstimate(members)});
     return estimates;
   }
 
@@ -254,13 +271,15 @@ class Builder {
   }
 
   /// niah: subsets are "length/depth".
-  static std::vector<GridCell> Grid(const Json& describe, const std::vector<NamedEstimate>& subsets) {
+  static std::vector<GridCell> Grid(const Json& describe,
+                                    const std::vector<NamedEstimate>& subsets) {
     std::vector<GridCell> grid;
     if (describe.Find("grid") == nullptr) return grid;
     for (const NamedEstimate& subset : subsets) {
       const std::size_t slash = subset.name.find('/');
       if (slash == std::string::npos) continue;
-      grid.push_back({std::atoll(subset.name.c_str()), std::atof(subset.name.c_str() + slash + 1), subset.estimate});
+      grid.push_back({std::atoll(subset.name.c_str()), std::atof(subset.name.c_str() + slash + 1),
+                      subset.estimate});
     }
     std::sort(grid.begin(), grid.end(), [](const GridCell& a, const GridCell& b) {
       return std::pair(a.length, a.depth) < std::pair(b.length, b.depth);
@@ -270,10 +289,12 @@ class Builder {
 
   static void AddPassAtK(const Gathered& gathered, Cell& cell) {
     std::int64_t repeats = 0;
-    for (const auto& [document, counts] : gathered.repeats) repeats = repeats == 0 ? counts.first : std::min(repeats, counts.first);
+    for (const auto& [document, counts] : gathered.repeats)
+      repeats = repeats == 0 ? counts.first : std::min(repeats, counts.first);
     for (std::int64_t k = 2; k <= repeats; k *= 2) {
       std::vector<double> values;
-      for (const auto& [document, counts] : gathered.repeats) values.push_back(PassAtK(counts.first, counts.second, k));
+      for (const auto& [document, counts] : gathered.repeats)
+        values.push_back(PassAtK(counts.first, counts.second, k));
       cell.metrics.push_back({fmt::format("pass@{}", k), MeanEstimate(values)});
     }
   }
@@ -289,14 +310,17 @@ class Builder {
     if (cell.scored == 0) return;
     cell.subsets = BySubset(gathered.primary);
     if (cell.subsets.size() > 1) cell.macro = MacroEstimate(gathered.primary);
-    cell.primary = task.headline == "macro" && cell.macro ? *cell.macro : ClusteredEstimate(gathered.primary);
+    cell.primary =
+        task.headline == "macro" && cell.macro ? *cell.macro : ClusteredEstimate(gathered.primary);
     cell.groups = ByGroup(task.describe, gathered.primary);
     cell.grid = Grid(task.describe, cell.subsets);
     const Json* metrics = task.describe.Find("metrics");
-    for (const Json& metric : metrics != nullptr && metrics->is_array() ? metrics->as_array() : Json::Array{}) {
+    for (const Json& metric :
+         metrics != nullptr && metrics->is_array() ? metrics->as_array() : Json::Array{}) {
       if (!metric.is_string()) continue;
       const auto values = gathered.metrics.find(metric.as_string());
-      if (values != gathered.metrics.end()) cell.metrics.push_back({metric.as_string(), MeanEstimate(values->second)});
+      if (values != gathered.metrics.end())
+        cell.metrics.push_back({metric.as_string(), MeanEstimate(values->second)});
     }
     if (task.describe.Find("code") != nullptr) AddPassAtK(gathered, cell);
   }
@@ -315,8 +339,10 @@ class Builder {
       variant.generated_tokens += cell.generated_tokens;
     }
     if (!all) return;
-    const double count = static_cast<double>(variant.cells.size()), mean = sum / count, half = kZ95 * std::sqrt(variance) / count;
-    variant.average = Estimate{mean, {std::max(0.0, mean - half), std::min(1.0, mean + half)}, scored};
+    const double count = static_cast<double>(variant.cells.size()), mean = sum / count,
+                 half = kZ95 * std::sqrt(variance) / count;
+    variant.average =
+        Estimate{mean, {std::max(0.0, mean - half), std::min(1.0, mean + half)}, scored};
   }
 
   Status ReadMemory() {
@@ -334,7 +360,8 @@ class Builder {
       memory.context = Integer(*json, "context");
       memory.peak_rss = Integer(*json, "peak_rss");
       const Json* seconds = json->Find("engine_seconds");
-      if (seconds != nullptr && seconds->is_number()) report_.variants[place].busy_seconds += seconds->as_double();
+      if (seconds != nullptr && seconds->is_number())
+        report_.variants[place].busy_seconds += seconds->as_double();
       auto& known = report_.variants[place].memory;
       if (!known || memory.peak_rss > known->peak_rss) known = memory;
     }
@@ -350,12 +377,13 @@ class Builder {
   void Rank() {
     report_.ranking.resize(report_.variants.size());
     std::iota(report_.ranking.begin(), report_.ranking.end(), 0);
-    std::stable_sort(report_.ranking.begin(), report_.ranking.end(), [&](std::size_t a, std::size_t b) {
-      const auto& x = report_.variants[a].average;
-      const auto& y = report_.variants[b].average;
-      if (x.has_value() != y.has_value()) return x.has_value();
-      return x && x->mean > y->mean;
-    });
+    std::stable_sort(report_.ranking.begin(), report_.ranking.end(),
+                     [&](std::size_t a, std::size_t b) {
+                       const auto& x = report_.variants[a].average;
+                       const auto& y = report_.variants[b].average;
+                       if (x.has_value() != y.has_value()) return x.has_value();
+                       return x && x->mean > y->mean;
+                     });
     if (report_.ranking.empty() || !report_.variants[report_.ranking[0]].average) {
       report_.answer = "The run is not complete: no model has a score on every task yet.";
       return;
@@ -364,12 +392,16 @@ class Builder {
     std::vector<std::string> level;
     for (std::size_t place = 1; place < report_.ranking.size(); ++place) {
       const ReportVariant& other = report_.variants[report_.ranking[place]];
-      if (other.average && other.average->interval.high >= best.average->interval.low) level.push_back(other.label());
+      if (other.average && other.average->interval.high >= best.average->interval.low)
+        level.push_back(other.label());
     }
-    report_.answer = fmt::format("{} scores highest of {}: {:.1f} % on average over {} task{} (95 % interval {:.1f} to {:.1f} %){}.",
-                                 best.label(), report_.variants.size(), best.average->mean * 100, report_.tasks.size(),
-                                 report_.tasks.size() == 1 ? "" : "s", best.average->interval.low * 100, best.average->interval.high * 100,
-                                 level.empty() ? "" : fmt::format("; within its interval: {}", fmt::join(level, ", ")));
+    report_.answer = fmt::format(
+        "{} scores highest of {}: {:.1f} % on average over {} task{} (95 % interval {:.1f} to "
+        "{:.1f} %){}.",
+        best.label(), report_.variants.size(), best.average->mean * 100, report_.tasks.size(),
+        report_.tasks.size() == 1 ? "" : "s", best.average->interval.low * 100,
+        best.average->interval.high * 100,
+        level.empty() ? "" : fmt::format("; within its interval: {}", fmt::join(level, ", ")));
   }
 
   Status DescribeMethods() {
@@ -377,29 +409,38 @@ class Builder {
     methods.emplace_back("Suite", run_.name);
     methods.emplace_back("Seed", std::to_string(run_.seed));
     for (const ReportVariant& variant : report_.variants) {
-      methods.emplace_back("Model " + variant.label(), fmt::format("digest {}, {} parameters, context {} tokens", variant.digest,
-                                                                   variant.parameters, variant.max_length));
+      methods.emplace_back("Model " + variant.label(),
+                           fmt::format("digest {}, {} parameters, context {} tokens",
+                                       variant.digest, variant.parameters, variant.max_length));
     }
     for (const ReportTask& task : report_.tasks) {
-      methods.emplace_back("Task " + task.name, fmt::format("{}; data digest {}", task.protocol, task.data_digest));
+      methods.emplace_back("Task " + task.name,
+                           fmt::format("{}; data digest {}", task.protocol, task.data_digest));
     }
-    methods.emplace_back("Intervals", "95 %: Wilson for shares of right answers, widened by clustering where documents come in subsets "
-                                      "(Miller, arXiv 2411.00640); errors and poisoned documents count as wrong");
+    methods.emplace_back(
+        "Intervals",
+        "95 %: Wilson for shares of right answers, widened by clustering where documents come in "
+        "subsets "
+        "(Miller, arXiv 2411.00640); errors and poisoned documents count as wrong");
     H1_ASSIGN_OR_RETURN(report_.results_digest, store_.ResultsDigest(run_.id));
     if (!options_.timing) return Status::Ok();
     H1_ASSIGN_OR_RETURN(report_.database_digest, store_.DatabaseDigest());
     auto& environment = report_.environment;
-    environment.emplace_back("Wall time", fmt::format("{:.1f} s over all executions", run_.wall_seconds));
+    environment.emplace_back("Wall time",
+                             fmt::format("{:.1f} s over all executions", run_.wall_seconds));
     environment.emplace_back("Version", run_.version_json);
     environment.emplace_back("Machine", run_.environment_json);
     H1_ASSIGN_OR_RETURN(const std::vector<WorkerRow> workers, store_.Workers(run_.id));
-    for (const WorkerRow& worker : workers) environment.emplace_back("Worker " + worker.worker, worker.environment_json);
+    for (const WorkerRow& worker : workers)
+      environment.emplace_back("Worker " + worker.worker, worker.environment_json);
     return Status::Ok();
   }
 
-  void Warn(const ReportVariant& variant, const ReportTask& task, std::int64_t count, std::int64_t of, const char* what) {
+  void Warn(const ReportVariant& variant, const ReportTask& task, std::int64_t count,
+            std::int64_t of, const char* what) {
     if (count == 0) return;
-    report_.warnings.push_back(fmt::format("{} on {}: {} of {} {}", variant.label(), task.name, count, of, what));
+    report_.warnings.push_back(
+        fmt::format("{} on {}: {} of {} {}", variant.label(), task.name, count, of, what));
   }
 
   void CollectWarnings() {
@@ -409,24 +450,38 @@ class Builder {
         const Cell& cell = variant.cells[t];
         const ReportTask& task = report_.tasks[t];
         Warn(variant, task, cell.samples - cell.scored, cell.samples, "samples have no score yet");
-        Warn(variant, task, cell.errors, cell.samples, "requests could not be answered by the engine");
-        Warn(variant, task, cell.poisoned, cell.samples, "documents were given up after three lost workers");
+        Warn(variant, task, cell.errors, cell.samples,
+             "requests could not be answered by the engine");
+        Warn(variant, task, cell.poisoned, cell.samples,
+             "documents were given up after three lost workers");
         looked_up += cell.looked_up;
-        Warn(variant, task, cell.truncated, cell.samples, "prompts were cut on the left to fit the context");
-        if (cell.scored > 0 && cell.empty == cell.samples) Warn(variant, task, cell.empty, cell.samples, "responses are empty: look at a stop string");
-        if (cell.scored > 0 && cell.invalid == cell.samples) Warn(variant, task, cell.invalid, cell.samples, "answers are invalid: nothing could be extracted by at least one filter");
+        Warn(variant, task, cell.truncated, cell.samples,
+             "prompts were cut on the left to fit the context");
+        if (cell.scored > 0 && cell.empty == cell.samples)
+          Warn(variant, task, cell.empty, cell.samples,
+               "responses are empty: look at a stop string");
+        if (cell.scored > 0 && cell.invalid == cell.samples)
+          Warn(variant, task, cell.invalid, cell.samples,
+               "answers are invalid: nothing could be extracted by at least one filter");
         for (const auto& [verdict, count] : cell.verdicts) {
-          if (verdict == "sandbox_error") Warn(variant, task, count, cell.samples, "programs could not be judged (sandbox_error)");
+          if (verdict == "sandbox_error")
+            Warn(variant, task, count, cell.samples,
+                 "programs could not be judged (sandbox_error)");
         }
       }
     }
     if (looked_up > 0) {
-      report_.warnings.push_back(fmt::format("{} of {} responses were looked up from an earlier run of this database: speed is that of the others",
-                                             looked_up, report_.samples_total));
+      report_.warnings.push_back(
+          fmt::format("{} of {} responses were looked up from an earlier run of this database: "
+                      "speed is that of the others",
+                      looked_up, report_.samples_total));
     }
     const auto divergences = store_.Divergences();
     if (divergences.ok() && *divergences > 0) {
-      report_.warnings.push_back(fmt::format("{} requests were answered twice and differently: the determinism promise is broken, please report it", *divergences));
+      report_.warnings.push_back(
+          fmt::format("{} requests were answered twice and differently: the determinism promise is "
+                      "broken, please report it",
+                      *divergences));
     }
   }
 
@@ -441,14 +496,19 @@ class Builder {
 
 }  // namespace
 
-Result<Report> BuildReport(Store& store, std::int64_t run, const ReportOptions& options) { return Builder(store, options).Build(run); }
+Result<Report> BuildReport(Store& store, std::int64_t run, const ReportOptions& options) {
+  return Builder(store, options).Build(run);
+}
 
 std::vector<std::string> ScopeOfDeterminism() {
   return {
-      "For one build, one backend and one processor model, a response's bits do not depend on batch size, order or the other requests in flight (L1), "
+      "For one build, one backend and one processor model, a response's bits do not depend on "
+      "batch size, order or the other requests in flight (L1), "
       "on prefix reuse or chunked prefill (L2), or on how many workers ran or died (L3).",
-      "Equality of bits across processor or GPU models, instruction sets or library versions is not claimed.",
-      "The results digest covers every response and score and leaves out times, workers and attempts.",
+      "Equality of bits across processor or GPU models, instruction sets or library versions is "
+      "not claimed.",
+      "The results digest covers every response and score and leaves out times, workers and "
+      "attempts.",
   };
 }
 

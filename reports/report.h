@@ -11,14 +11,14 @@
 #include "harness/store/store.h"
 #include "reports/statistics/interval.h"
 
-/// The report as data: everything a renderer prints, computed from the database alone. Renderers (reports/render) turn it
-/// into text and decide nothing.
+/// The report as data: everything a renderer prints, computed from the database alone. Renderers
+/// (reports/render) turn it into text and decide nothing.
 namespace h1bench::reports {
 
 struct ReportOptions {
-  bool timing = true;                       // false: nothing that may differ between executions (--no-timing)
-  std::size_t samples_per_cell = 50;        // in the sample viewer; wrong ones first
-  std::size_t sample_bytes = 16384;         // of a prompt or response shown; the rest is cut and said so
+  bool timing = true;  // false: nothing that may differ between executions (--no-timing)
+  std::size_t samples_per_cell = 50;  // in the sample viewer; wrong ones first
+  std::size_t sample_bytes = 16384;   // of a prompt or response shown; the rest is cut and said so
 };
 
 /// A score under a name: a metric, a subject, a group, a context length.
@@ -29,27 +29,29 @@ struct NamedEstimate {
 
 struct GridCell {
   std::int64_t length = 0;
-  double depth = 0;                         // percent
+  double depth = 0;  // percent
   Estimate estimate;
 };
 
 /// How one variant did on one task.
 struct Cell {
-  bool complete = false;                    // every sample has a score
-  std::string missing_reason;               // why there is no score ("not run yet"); empty when there is one
-  Estimate primary;                         // of the task's primary metric, with its headline average
-  std::vector<NamedEstimate> metrics;       // every metric, in the task's order; pass@k where repeats allow
-  std::vector<NamedEstimate> subsets;       // primary metric by subset, in order of names
-  std::vector<NamedEstimate> groups;        // micro average by group
-  std::optional<Estimate> macro;            // mean over subsets, when there are several
-  std::vector<GridCell> grid;               // niah
-  std::int64_t samples = 0, scored = 0, errors = 0, poisoned = 0, truncated = 0, empty = 0, invalid = 0;
+  bool complete = false;       // every sample has a score
+  std::string missing_reason;  // why there is no score ("not run yet"); empty when there is one
+  Estimate primary;            // of the task's primary metric, with its headline average
+  std::vector<NamedEstimate>
+      metrics;  // every metric, in the task's order; pass@k where repeats allow
+  std::vector<NamedEstimate> subsets;  // primary metric by subset, in order of names
+  std::vector<NamedEstimate> groups;   // micro average by group
+  std::optional<Estimate> macro;       // mean over subsets, when there are several
+  std::vector<GridCell> grid;          // niah
+  std::int64_t samples = 0, scored = 0, errors = 0, poisoned = 0, truncated = 0, empty = 0,
+               invalid = 0;
   std::vector<std::pair<std::string, std::int64_t>> verdicts;  // code: verdict -> count, sorted
   std::int64_t prompt_tokens = 0, generated_tokens = 0;
   // timing
-  std::int64_t reused_tokens = 0;           // of shared prefixes, not computed again
-  std::int64_t computed_tokens = 0;         // prompt and generated tokens of responses made by this run
-  std::int64_t looked_up = 0;               // samples answered by an earlier run of this database
+  std::int64_t reused_tokens = 0;    // of shared prefixes, not computed again
+  std::int64_t computed_tokens = 0;  // prompt and generated tokens of responses made by this run
+  std::int64_t looked_up = 0;        // samples answered by an earlier run of this database
 };
 
 struct ReportTask {
@@ -64,46 +66,48 @@ struct ReportVariant {
   std::int64_t id = 0;
   std::string name, precision, digest;
   std::int64_t parameters = 0, weight_bytes = 0, max_length = 0;
-  std::optional<Estimate> average;          // over the tasks it has scores for; absent unless it has all of them
-  std::vector<Cell> cells;                  // parallel to Report::tasks
+  std::optional<Estimate>
+      average;              // over the tasks it has scores for; absent unless it has all of them
+  std::vector<Cell> cells;  // parallel to Report::tasks
   std::int64_t prompt_tokens = 0, generated_tokens = 0;
   // timing
-  double busy_seconds = 0;                  // inside the engines of all workers, model loading apart
-  double tokens_per_second = 0;             // tokens of this run's own responses over busy seconds; 0: none
+  double busy_seconds = 0;       // inside the engines of all workers, model loading apart
+  double tokens_per_second = 0;  // tokens of this run's own responses over busy seconds; 0: none
   struct Memory {
     std::int64_t weights = 0, kv = 0, state = 0, workspace = 0, context = 0, peak_rss = 0;
   };
-  std::optional<Memory> memory;             // the largest of its workers
+  std::optional<Memory> memory;  // the largest of its workers
 
   std::string label() const { return name + " " + precision; }
 };
 
 struct ReportSample {
-  std::size_t variant = 0, task = 0;        // places in Report
+  std::size_t variant = 0, task = 0;  // places in Report
   std::string subset, document_id, prompt, response, extracted, gold, verdict, detail;
   std::int64_t index = 0, repeat = 0;
-  double score = 0;                         // primary metric
+  double score = 0;  // primary metric
   bool prompt_cut = false, response_cut = false;
   std::vector<double> loglikelihoods;
   std::int64_t prompt_tokens = 0, generated_tokens = 0, truncated_tokens = 0;
-  double seconds = 0;                       // timing
+  double seconds = 0;  // timing
 };
 
 struct Report {
   std::int64_t run = 0;
-  std::string title, description, answer;                // answer: the one sentence a reader came for
+  std::string title, description, answer;  // answer: the one sentence a reader came for
   std::string state, suite_text;
   std::int64_t seed = 0;
   std::vector<ReportTask> tasks;
-  std::vector<ReportVariant> variants;      // in the suite's order
-  std::vector<std::size_t> ranking;         // places in variants, best average first
+  std::vector<ReportVariant> variants;  // in the suite's order
+  std::vector<std::size_t> ranking;     // places in variants, best average first
   std::vector<ReportSample> samples;
   std::int64_t samples_total = 0;
-  std::vector<std::string> warnings;        // things worth a look, one sentence each
-  std::vector<std::pair<std::string, std::string>> methods;      // reproducibility, label -> value
-  std::vector<std::pair<std::string, std::string>> environment;  // timing: machine, workers, wall time
+  std::vector<std::string> warnings;  // things worth a look, one sentence each
+  std::vector<std::pair<std::string, std::string>> methods;  // reproducibility, label -> value
+  std::vector<std::pair<std::string, std::string>>
+      environment;  // timing: machine, workers, wall time
   std::string results_digest;
-  std::string database_digest;              // timing; empty with --no-timing
+  std::string database_digest;  // timing; empty with --no-timing
   bool timing = true;
 };
 

@@ -29,15 +29,20 @@ Result<std::string> Gunzip(const std::string& bytes, const std::string& name) {
     inflater.stream.avail_out = sizeof(block);
     code = inflate(&inflater.stream, Z_NO_FLUSH);
     out.append(block, sizeof(block) - inflater.stream.avail_out);
-    if (out.size() > kMaxUnpacked) return ResourceExhausted("{}: unpacks to more than 256 MiB", name);
+    if (out.size() > kMaxUnpacked)
+      return ResourceExhausted("{}: unpacks to more than 256 MiB", name);
     if (code == Z_OK && inflater.stream.avail_in == 0 && inflater.stream.avail_out != 0) break;
   }
-  if (code != Z_STREAM_END) return Corrupt("{}: damaged or cut gzip data at byte {}. `h1bench data fetch` brings a good copy.", name, inflater.stream.total_in);
+  if (code != Z_STREAM_END)
+    return Corrupt(
+        "{}: damaged or cut gzip data at byte {}. `h1bench data fetch` brings a good copy.", name,
+        inflater.stream.total_in);
   return out;
 }
 
 /// One field of a CSV row; `place` moves behind it, `line` counts line breaks.
-Result<std::string> CsvField(const std::string& text, const std::string& name, std::size_t& place, std::size_t& line) {
+Result<std::string> CsvField(const std::string& text, const std::string& name, std::size_t& place,
+                             std::size_t& line) {
   std::string field;
   if (place < text.size() && text[place] == '"') {
     const std::size_t start = line;
@@ -55,10 +60,12 @@ Result<std::string> CsvField(const std::string& text, const std::string& name, s
     }
     ++place;
     // Python's csv keeps what follows a closing quote.
-    while (place < text.size() && text[place] != ',' && text[place] != '\n' && text[place] != '\r') field += text[place++];
+    while (place < text.size() && text[place] != ',' && text[place] != '\n' && text[place] != '\r')
+      field += text[place++];
     return field;
   }
-  while (place < text.size() && text[place] != ',' && text[place] != '\n' && text[place] != '\r') field += text[place++];
+  while (place < text.size() && text[place] != ',' && text[place] != '\n' && text[place] != '\r')
+    field += text[place++];
   return field;
 }
 
@@ -70,7 +77,8 @@ Result<std::string> ReadMaybeGzip(const std::filesystem::path& file) {
   return Gunzip(bytes, file.string());
 }
 
-Result<std::vector<Json>> ReadJsonLines(const std::filesystem::path& file, const std::vector<std::string>& keys) {
+Result<std::vector<Json>> ReadJsonLines(const std::filesystem::path& file,
+                                        const std::vector<std::string>& keys) {
   H1_ASSIGN_OR_RETURN(const std::string text, ReadMaybeGzip(file));
   std::vector<Json> rows;
   std::size_t number = 0;
@@ -80,19 +88,24 @@ Result<std::vector<Json>> ReadJsonLines(const std::filesystem::path& file, const
     auto row = ParseJson(line);
     const std::string place = fmt::format("{}:{}", file.string(), number);
     if (!row.ok()) return row.status().WithContext(place);
-    if (!row->is_object()) return Corrupt("{}: expected a JSON object, found {}", place, row->TypeName());
+    if (!row->is_object())
+      return Corrupt("{}: expected a JSON object, found {}", place, row->TypeName());
     for (const std::string& key : keys) {
       const Json* value = row->Find(key);
       if (value == nullptr) return Corrupt("{}: the key \"{}\" is missing", place, key);
-      if (!value->is_string()) return Corrupt("{}: {}: expected a string, found {}", place, key, value->TypeName());
+      if (!value->is_string())
+        return Corrupt("{}: {}: expected a string, found {}", place, key, value->TypeName());
     }
     rows.push_back(std::move(*row));
   }
-  if (rows.empty()) return Corrupt("{}: expected one JSON object a line, found none", file.string());
+  if (rows.empty())
+    return Corrupt("{}: expected one JSON object a line, found none", file.string());
   return rows;
 }
 
-Result<std::vector<std::vector<std::string>>> ParseCsv(const std::string& text, const std::string& name, std::size_t columns) {
+Result<std::vector<std::vector<std::string>>> ParseCsv(const std::string& text,
+                                                       const std::string& name,
+                                                       std::size_t columns) {
   if (!IsValidUtf8(text)) return Corrupt("{}: expected UTF-8 text", name);
   std::vector<std::vector<std::string>> rows;
   std::size_t place = 0, line = 1;
@@ -111,14 +124,16 @@ Result<std::vector<std::vector<std::string>>> ParseCsv(const std::string& text, 
       ++line;
     }
     if (row.size() == 1 && row[0].empty()) continue;  // a blank line
-    if (row.size() != columns) return Corrupt("{}:{}: expected {} fields, found {}", name, start, columns, row.size());
+    if (row.size() != columns)
+      return Corrupt("{}:{}: expected {} fields, found {}", name, start, columns, row.size());
     rows.push_back(std::move(row));
   }
   if (rows.empty()) return Corrupt("{}: expected rows of {} fields, found none", name, columns);
   return rows;
 }
 
-Result<std::vector<std::vector<std::string>>> ReadCsv(const std::filesystem::path& file, std::size_t columns) {
+Result<std::vector<std::vector<std::string>>> ReadCsv(const std::filesystem::path& file,
+                                                      std::size_t columns) {
   H1_ASSIGN_OR_RETURN(const std::string text, ReadFile(file));
   return ParseCsv(text, file.string(), columns);
 }

@@ -7,16 +7,22 @@
 #include "base/json.h"
 #include "base/status.h"
 
-/// Readers of the upstream benchmark files. Hostile input: errors name FILE:LINE (or row), what was expected, what was found.
+/// Readers of the upstream benchmark files. Hostile input: errors name FILE:LINE (or row), what was
+/// expected, what was found.
 namespace h1bench::tasks {
 
 /// One JSON object a line. Blank lines are skipped. `keys` must be there and be strings.
-Result<std::vector<Json>> ReadJsonLines(const std::filesystem::path& file, const std::vector<std::string>& keys);
+Result<std::vector<Json>> ReadJsonLines(const std::filesystem::path& file,
+                                        const std::vector<std::string>& keys);
 /// The same through gzip when the name ends in .gz; refuses to unpack over 256 MiB.
 Result<std::string> ReadMaybeGzip(const std::filesystem::path& file);
-/// RFC 4180 rows without a header: quotes doubled inside quotes, line breaks allowed there. Every row has `columns` fields.
-Result<std::vector<std::vector<std::string>>> ReadCsv(const std::filesystem::path& file, std::size_t columns);
-Result<std::vector<std::vector<std::string>>> ParseCsv(const std::string& text, const std::string& name, std::size_t columns);
+/// RFC 4180 rows without a header: quotes doubled inside quotes, line breaks allowed there. Every
+/// row has `columns` fields.
+Result<std::vector<std::vector<std::string>>> ReadCsv(const std::filesystem::path& file,
+                                                      std::size_t columns);
+Result<std::vector<std::vector<std::string>>> ParseCsv(const std::string& text,
+                                                       const std::string& name,
+                                                       std::size_t columns);
 
 /// SHA-256 over names and bytes of files, in the order given.
 class DataDigest {

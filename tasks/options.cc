@@ -4,7 +4,8 @@
 
 namespace h1bench::tasks {
 
-Status CheckAllowed(const std::string& task, const TaskOptions& options, const std::vector<std::string>& allowed) {
+Status CheckAllowed(const std::string& task, const TaskOptions& options,
+                    const std::vector<std::string>& allowed) {
   const std::vector<std::pair<const char*, bool>> set = {
       {"shots", options.shots != -1},
       {"subjects", !options.subjects.empty()},
@@ -20,25 +21,36 @@ Status CheckAllowed(const std::string& task, const TaskOptions& options, const s
   };
   for (const auto& [name, is_set] : set) {
     if (is_set && std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
-      return InvalidArgument("task {}: the option {} does not apply. It takes: {}", task, name, fmt::join(allowed, " "));
+      return InvalidArgument("task {}: the option {} does not apply. It takes: {}", task, name,
+                             fmt::join(allowed, " "));
     }
   }
   return Status::Ok();
 }
 
-Result<std::int64_t> Or(const std::string& task, const std::string& option, std::int64_t value, std::int64_t fallback,
-                        std::int64_t low, std::int64_t high) {
+Result<std::int64_t> Or(const std::string& task, const std::string& option, std::int64_t value,
+                        std::int64_t fallback, std::int64_t low, std::int64_t high) {
   if (value == -1) return fallback;
-  if (value < low || value > high) return InvalidArgument("task {}: {}: expected {} to {}, found {}", task, option, low, high, value);
+  if (value < low || value > high)
+    return InvalidArgument("task {}: {}: expected {} to {}, found {}", task, option, low, high,
+                           value);
   return value;
 }
 
 Status CheckSampling(const std::string& task, const TaskOptions& options) {
-  if (options.temperature < 0) return InvalidArgument("task {}: temperature: expected 0 or more, found {}", task, options.temperature);
-  if (!(options.top_p > 0 && options.top_p <= 1)) return InvalidArgument("task {}: top_p: expected above 0 and at most 1, found {}", task, options.top_p);
-  if (options.repeats < 1 || options.repeats > 1000) return InvalidArgument("task {}: repeats: expected 1 to 1000, found {}", task, options.repeats);
+  if (options.temperature < 0)
+    return InvalidArgument("task {}: temperature: expected 0 or more, found {}", task,
+                           options.temperature);
+  if (!(options.top_p > 0 && options.top_p <= 1))
+    return InvalidArgument("task {}: top_p: expected above 0 and at most 1, found {}", task,
+                           options.top_p);
+  if (options.repeats < 1 || options.repeats > 1000)
+    return InvalidArgument("task {}: repeats: expected 1 to 1000, found {}", task, options.repeats);
   if (options.repeats > 1 && options.temperature == 0) {
-    return InvalidArgument("task {}: repeats: {} greedy answers to one prompt are all the same. Set a temperature, for example 0.2.", task, options.repeats);
+    return InvalidArgument(
+        "task {}: repeats: {} greedy answers to one prompt are all the same. Set a temperature, "
+        "for example 0.2.",
+        task, options.repeats);
   }
   return Status::Ok();
 }
@@ -53,7 +65,10 @@ Result<std::filesystem::path> DataFolder(const TaskOptions& options, const std::
   const std::filesystem::path folder = options.data / name;
   std::error_code error;
   if (std::filesystem::is_directory(folder, error)) return folder;
-  return NotFound("{}: no such folder. `h1bench data fetch` brings the benchmark files; --data DIR names another place.", folder.string());
+  return NotFound(
+      "{}: no such folder. `h1bench data fetch` brings the benchmark files; --data DIR names "
+      "another place.",
+      folder.string());
 }
 
 }  // namespace h1bench::tasks

@@ -7,12 +7,13 @@
 
 namespace h1bench::tasks {
 
-/// Fails when an option is set that `task` has no use for (names as in a suite file). `allowed` holds those it takes
-/// beside seed and data.
-Status CheckAllowed(const std::string& task, const TaskOptions& options, const std::vector<std::string>& allowed);
+/// Fails when an option is set that `task` has no use for (names as in a suite file). `allowed`
+/// holds those it takes beside seed and data.
+Status CheckAllowed(const std::string& task, const TaskOptions& options,
+                    const std::vector<std::string>& allowed);
 /// Checks low <= value <= high unless the option is unset (-1); returns the value or the default.
-Result<std::int64_t> Or(const std::string& task, const std::string& option, std::int64_t value, std::int64_t fallback,
-                        std::int64_t low, std::int64_t high);
+Result<std::int64_t> Or(const std::string& task, const std::string& option, std::int64_t value,
+                        std::int64_t fallback, std::int64_t low, std::int64_t high);
 /// Temperature, top_p and repeats make sense together; copied into a request.
 Status CheckSampling(const std::string& task, const TaskOptions& options);
 

@@ -8,7 +8,8 @@ namespace h1bench::tasks {
 namespace {
 
 /// All tasks, by name.
-constexpr std::array<const Registration*, 6> kAll = {&kGsm8k, &kGsm8kCot, &kHumanEval, &kHumanEvalInstruct, &kMmlu, &kNiah};
+constexpr std::array<const Registration*, 6> kAll = {
+    &kGsm8k, &kGsm8kCot, &kHumanEval, &kHumanEvalInstruct, &kMmlu, &kNiah};
 
 const Registration* Find(const std::string& name) {
   for (const Registration* one : kAll) {
@@ -35,7 +36,8 @@ Result<std::unique_ptr<Task>> LoadTask(const std::string& name, const TaskOption
   if (one != nullptr) return one->load(options);
   const std::string near = NearestWord(name, TaskNames());
   return InvalidArgument("unknown task \"{}\".{} Known: {}", VisibleText(name),
-                         near.empty() ? "" : fmt::format(" Did you mean \"{}\"?", near), fmt::join(TaskNames(), " "));
+                         near.empty() ? "" : fmt::format(" Did you mean \"{}\"?", near),
+                         fmt::join(TaskNames(), " "));
 }
 
 }  // namespace h1bench::tasks

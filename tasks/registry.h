@@ -14,7 +14,8 @@ struct Registration {
   const char* name;
   const char* summary;
   LoadFunction load;
-  constexpr Registration(const char* n, const char* s, LoadFunction l) : name(n), summary(s), load(l) {}
+  constexpr Registration(const char* n, const char* s, LoadFunction l)
+      : name(n), summary(s), load(l) {}
 };
 
 /// Loads a task type whose Load(options) reads its data.

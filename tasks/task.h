@@ -13,10 +13,12 @@
 #include "base/json.h"
 #include "base/status.h"
 
-/// Tasks are pure: documents in, requests out; responses in, scores out. They know nothing of engines or stores.
+/// Tasks are pure: documents in, requests out; responses in, scores out. They know nothing of
+/// engines or stores.
 namespace h1bench::tasks {
 
-/// What the engine is asked about one document. With continuations: log-likelihoods; without: generation.
+/// What the engine is asked about one document. With continuations: log-likelihoods; without:
+/// generation.
 struct Request {
   std::string context;
   std::vector<std::string> continuations;
@@ -34,18 +36,18 @@ struct Response {
 
 /// One benchmark item.
 struct Document {
-  std::string subset;       // MMLU subject, niah cell ("4096/50"), else empty
-  std::int64_t index = 0;   // row of the upstream file, from 0
-  std::string id;           // upstream's own name (HumanEval/12), or empty
-  std::string gold;         // reference answer, for people
-  Json data;                // what scoring needs
+  std::string subset;      // MMLU subject, niah cell ("4096/50"), else empty
+  std::int64_t index = 0;  // row of the upstream file, from 0
+  std::string id;          // upstream's own name (HumanEval/12), or empty
+  std::string gold;        // reference answer, for people
+  Json data;               // what scoring needs
 };
 
 struct Score {
   std::string extracted;                               // the answer taken out of the response
   std::vector<std::pair<std::string, double>> scores;  // metric -> value, in a fixed order
-  std::string verdict;                                 // code: pass, fail, timeout, memory, sandbox_error; else empty
-  std::string detail;                                  // one line for people (exception, mismatch)
+  std::string verdict;  // code: pass, fail, timeout, memory, sandbox_error; else empty
+  std::string detail;   // one line for people (exception, mismatch)
 };
 
 /// Number of tokens of a text, for tasks that fill a context length.
@@ -55,28 +57,29 @@ using TokenCounter = std::function<std::int64_t(std::string_view)>;
 class CodeJudge {
  public:
   virtual ~CodeJudge() = default;
-  /// The program is prompt + completion and defines `entry_point`; `tests` defines check(candidate) as HumanEval does and
-  /// may use helpers of the prompt. verdict and detail are set, scores and extracted are not.
-  virtual Score Judge(const std::string& prompt, const std::string& completion, const std::string& tests,
-                      const std::string& entry_point) = 0;
+  /// The program is prompt + completion and defines `entry_point`; `tests` defines check(candidate)
+  /// as HumanEval does and may use helpers of the prompt. verdict and detail are set, scores and
+  /// extracted are not.
+  virtual Score Judge(const std::string& prompt, const std::string& completion,
+                      const std::string& tests, const std::string& entry_point) = 0;
 };
 
 /// What a suite entry may say. -1 and empty mean the task's default.
 struct TaskOptions {
-  std::filesystem::path data;            // folder with the upstream files
+  std::filesystem::path data;  // folder with the upstream files
   std::int64_t shots = -1;
-  std::vector<std::string> subjects;     // mmlu
-  std::int64_t limit = -1;               // first documents of each subset
+  std::vector<std::string> subjects;  // mmlu
+  std::int64_t limit = -1;            // first documents of each subset
   std::int64_t max_new_tokens = -1;
   std::int64_t seed = 1234;
-  std::int64_t repeats = 1;              // samples a document (pass@k); temperature must be > 0 when > 1
+  std::int64_t repeats = 1;  // samples a document (pass@k); temperature must be > 0 when > 1
   double temperature = 0;
   double top_p = 1;
-  std::int64_t fewshot_world_size = 1;   // reproduces lm-eval's draws on W ranks
-  std::vector<std::int64_t> lengths;     // niah: context lengths in tokens
-  std::vector<double> depths;            // niah: percent
-  std::int64_t samples = -1;             // niah: needles a cell
-  TokenCounter count_tokens;             // niah
+  std::int64_t fewshot_world_size = 1;  // reproduces lm-eval's draws on W ranks
+  std::vector<std::int64_t> lengths;    // niah: context lengths in tokens
+  std::vector<double> depths;           // niah: percent
+  std::int64_t samples = -1;            // niah: needles a cell
+  TokenCounter count_tokens;            // niah
 };
 
 /// A task with its data read.
@@ -86,13 +89,15 @@ class Task {
   virtual const std::vector<Document>& documents() const = 0;
   virtual Request BuildRequest(const Document& document) const = 0;
   /// `judge` is null unless needs_judge().
-  virtual Score ScoreResponse(const Document& document, const Response& response, CodeJudge* judge) const = 0;
+  virtual Score ScoreResponse(const Document& document, const Response& response,
+                              CodeJudge* judge) const = 0;
   virtual bool needs_judge() const { return false; }
   /// SHA-256 over the data files read, hex.
   virtual std::string data_digest() const = 0;
-  /// What a report must know, stored with the run: {"kind": "loglikelihood"|"generate_until", "shots": n, "primary":
-  /// metric, "metrics": [..], "chance": x|null, "groups": {group: [subset..]}, "grid": {"lengths": [..], "depths": [..]},
-  /// "version": n, "protocol": text}. "headline" says how the subsets combine: "micro" (over documents) or "macro".
+  /// What a report must know, stored with the run: {"kind": "loglikelihood"|"generate_until",
+  /// "shots": n, "primary": metric, "metrics": [..], "chance": x|null, "groups": {group:
+  /// [subset..]}, "grid": {"lengths": [..], "depths": [..]}, "version": n, "protocol": text}.
+  /// "headline" says how the subsets combine: "micro" (over documents) or "macro".
   virtual Json Describe() const = 0;
 };
 
@@ -100,8 +105,8 @@ class Task {
 std::vector<std::string> TaskNames();
 /// One line for --help.
 std::string TaskSummary(const std::string& name);
-/// Reads the task's data and checks options; errors name file, row and what was expected. Unknown names get a
-/// "Did you mean".
+/// Reads the task's data and checks options; errors name file, row and what was expected. Unknown
+/// names get a "Did you mean".
 Result<std::unique_ptr<Task>> LoadTask(const std::string& name, const TaskOptions& options);
 
 }  // namespace h1bench::tasks

@@ -7,8 +7,9 @@
 
 namespace h1bench {
 
-/// Held by the one coordinator of a database for as long as it lives. The kernel frees it when the process dies, however
-/// it dies, so a dead run never blocks a resume. A POSIX record lock on FILE.lock: not inherited by forks.
+/// Held by the one coordinator of a database for as long as it lives. The kernel frees it when the
+/// process dies, however it dies, so a dead run never blocks a resume. A POSIX record lock on
+/// FILE.lock: not inherited by forks.
 class RunLock {
  public:
   /// kFailedPrecondition naming the process that holds it.

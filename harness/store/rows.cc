@@ -27,11 +27,13 @@ namespace {
 
 Result<std::vector<double>> DecodeNumbers(const std::string& text, const char* column) {
   H1_ASSIGN_OR_RETURN(const Json json, ParseJson(text));
-  if (!json.is_array()) return Corrupt("responses.{}: expected an array, found {}", column, json.TypeName());
+  if (!json.is_array())
+    return Corrupt("responses.{}: expected an array, found {}", column, json.TypeName());
   std::vector<double> numbers;
   for (const Json& item : json.as_array()) {
     // A log-likelihood of minus infinity is written as null.
-    if (!item.is_number() && !item.is_null()) return Corrupt("responses.{}: expected numbers, found {}", column, item.TypeName());
+    if (!item.is_number() && !item.is_null())
+      return Corrupt("responses.{}: expected numbers, found {}", column, item.TypeName());
     numbers.push_back(item.is_null() ? -std::numeric_limits<double>::infinity() : item.as_double());
   }
   return numbers;
@@ -41,7 +43,8 @@ Result<std::vector<std::int32_t>> DecodeIds(const std::string& text, const char*
   H1_ASSIGN_OR_RETURN(const std::vector<double> numbers, DecodeNumbers(text, column));
   std::vector<std::int32_t> ids;
   for (const double number : numbers) {
-    if (!(number >= 0 && number < 2147483648.0)) return Corrupt("responses.{}: not a token id", column);
+    if (!(number >= 0 && number < 2147483648.0))
+      return Corrupt("responses.{}: not a token id", column);
     ids.push_back(static_cast<std::int32_t>(number));
   }
   return ids;
@@ -73,7 +76,8 @@ Result<ResponseRow> ResponseFrom(const Statement& statement, int first) {
   ResponseRow row;
   row.key = statement.Text(first);
   row.text = statement.Text(first + 1);
-  H1_ASSIGN_OR_RETURN(row.loglikelihoods, DecodeNumbers(statement.Text(first + 2), "loglikelihoods"));
+  H1_ASSIGN_OR_RETURN(row.loglikelihoods,
+                      DecodeNumbers(statement.Text(first + 2), "loglikelihoods"));
   for (const char flag : statement.Text(first + 3)) row.is_greedy.push_back(flag == '1');
   row.prompt_tokens = statement.Int(first + 4);
   row.generated_tokens = statement.Int(first + 5);

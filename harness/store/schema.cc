@@ -5,7 +5,8 @@
 namespace h1bench {
 namespace {
 
-// Version 1. Every column says what it holds. Times called *_unix_ms are wall clock and for people only.
+// Version 1. Every column says what it holds. Times called *_unix_ms are wall clock and for people
+// only.
 constexpr const char* kVersion1 = R"sql(
 CREATE TABLE runs (
   id INTEGER PRIMARY KEY,
@@ -148,14 +149,18 @@ constexpr std::array kMigrations = {kVersion1};
 Status CheckHeader(Database& database, std::int64_t& version) {
   H1_ASSIGN_OR_RETURN(const std::int64_t application, database.Scalar("PRAGMA application_id"));
   H1_ASSIGN_OR_RETURN(version, database.Scalar("PRAGMA user_version"));
-  H1_ASSIGN_OR_RETURN(const std::int64_t tables, database.Scalar("SELECT count(*) FROM sqlite_master"));
+  H1_ASSIGN_OR_RETURN(const std::int64_t tables,
+                      database.Scalar("SELECT count(*) FROM sqlite_master"));
   if (application != kApplicationId && (application != 0 || version != 0 || tables != 0)) {
-    return InvalidArgument("{}: this SQLite file is not a h1bench database (application_id {:#x}, expected {:#x}). Give another --db.",
-                           database.file(), application, kApplicationId);
+    return InvalidArgument(
+        "{}: this SQLite file is not a h1bench database (application_id {:#x}, expected {:#x}). "
+        "Give another --db.",
+        database.file(), application, kApplicationId);
   }
   if (version > SchemaVersion()) {
-    return FailedPrecondition("{}: written by a newer h1bench (schema {}, this program knows {}). Update h1bench.",
-                              database.file(), version, SchemaVersion());
+    return FailedPrecondition(
+        "{}: written by a newer h1bench (schema {}, this program knows {}). Update h1bench.",
+        database.file(), version, SchemaVersion());
   }
   return Status::Ok();
 }
@@ -170,7 +175,8 @@ Status Migrate(Database& database) {
   for (std::int64_t next = version; next < SchemaVersion(); ++next) {
     H1_RETURN_IF_ERROR(database.InTransaction([&]() -> Status {
       H1_RETURN_IF_ERROR(database.Execute(kMigrations[static_cast<std::size_t>(next)]));
-      return database.Execute(fmt::format("PRAGMA application_id={}; PRAGMA user_version={};", kApplicationId, next + 1));
+      return database.Execute(fmt::format("PRAGMA application_id={}; PRAGMA user_version={};",
+                                          kApplicationId, next + 1));
     }));
   }
   return Status::Ok();
@@ -179,10 +185,14 @@ Status Migrate(Database& database) {
 Status CheckSchema(Database& database) {
   std::int64_t version = 0;
   H1_RETURN_IF_ERROR(CheckHeader(database, version));
-  if (version == 0) return NotFound("{}: the database is empty. `h1bench run SUITE.yaml --db FILE` fills one.", database.file());
+  if (version == 0)
+    return NotFound("{}: the database is empty. `h1bench run SUITE.yaml --db FILE` fills one.",
+                    database.file());
   if (version < SchemaVersion()) {
-    return FailedPrecondition("{}: written by an older h1bench (schema {} of {}). `h1bench resume --db {}` brings it up to date.",
-                              database.file(), version, SchemaVersion(), database.file());
+    return FailedPrecondition(
+        "{}: written by an older h1bench (schema {} of {}). `h1bench resume --db {}` brings it up "
+        "to date.",
+        database.file(), version, SchemaVersion(), database.file());
   }
   return Status::Ok();
 }

@@ -8,7 +8,8 @@ namespace h1bench {
 inline constexpr std::int64_t kApplicationId = 0x6831626e;
 /// user_version of the newest schema this program knows.
 std::int64_t SchemaVersion();
-/// Brings an empty or older file to SchemaVersion, one transaction a step; refuses foreign and newer files.
+/// Brings an empty or older file to SchemaVersion, one transaction a step; refuses foreign and
+/// newer files.
 Status Migrate(Database& database);
 /// The same checks without changing anything.
 Status CheckSchema(Database& database);

@@ -3,12 +3,18 @@
 
 namespace h1bench {
 
-Status SqliteStore::ForEachUnscored(std::int64_t run, std::int64_t version,
-                                    const std::function<Status(const SampleRow&, const ResponseRow*)>& each) {
-  H1_ASSIGN_OR_RETURN(Statement query, database_->Prepare(fmt::format(
-      "SELECT {}, {} FROM samples s JOIN prompts p ON p.sha256 = s.prompt_sha256 LEFT JOIN responses r ON r.key = "
-      "s.request_key WHERE s.run_id = ? AND (r.key IS NOT NULL OR s.poisoned = 1) AND NOT EXISTS "
-      "(SELECT 1 FROM scores c WHERE c.sample_id = s.id AND c.version = ?) ORDER BY s.id", kSampleColumns, kResponseColumns)));
+Status SqliteStore::ForEachUnscored(
+    std::int64_t run, std::int64_t version,
+    const std::function<Status(const SampleRow&, const ResponseRow*)>& each) {
+  H1_ASSIGN_OR_RETURN(
+      Statement query,
+      database_->Prepare(fmt::format(
+          "SELECT {}, {} FROM samples s JOIN prompts p ON p.sha256 = s.prompt_sha256 LEFT JOIN "
+          "responses r ON r.key = "
+          "s.request_key WHERE s.run_id = ? AND (r.key IS NOT NULL OR s.poisoned = 1) AND NOT "
+          "EXISTS "
+          "(SELECT 1 FROM scores c WHERE c.sample_id = s.id AND c.version = ?) ORDER BY s.id",
+          kSampleColumns, kResponseColumns)));
   query.BindAll(run, version);
   while (true) {
     H1_ASSIGN_OR_RETURN(const bool row, query.Step());
@@ -25,21 +31,27 @@ Status SqliteStore::ForEachUnscored(std::int64_t run, std::int64_t version,
 
 Status SqliteStore::InsertScores(const std::vector<ScoreRow>& scores) {
   return database_->InTransaction([&]() -> Status {
-    H1_ASSIGN_OR_RETURN(Statement insert, database_->Prepare(
-        "INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET extracted = excluded.extracted, "
-        "verdict = excluded.verdict, detail = excluded.detail, scores_json = excluded.scores_json"));
+    H1_ASSIGN_OR_RETURN(Statement insert,
+                        database_->Prepare("INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?) ON "
+                                           "CONFLICT DO UPDATE SET extracted = excluded.extracted, "
+                                           "verdict = excluded.verdict, detail = excluded.detail, "
+                                           "scores_json = excluded.scores_json"));
     for (const ScoreRow& score : scores) {
       Json values{Json::Object{}};
       for (const auto& [metric, value] : score.scores) values.Set(metric, value);
-      H1_RETURN_IF_ERROR(insert.BindAll(score.sample_id, score.version, score.extracted, score.verdict, score.detail,
-                                        WriteJson(values)).Run());
+      H1_RETURN_IF_ERROR(insert
+                             .BindAll(score.sample_id, score.version, score.extracted,
+                                      score.verdict, score.detail, WriteJson(values))
+                             .Run());
     }
     return Status::Ok();
   });
 }
 
 Status SqliteStore::RecordBench(std::int64_t unix_ms, const std::string& result_json) {
-  H1_ASSIGN_OR_RETURN(Statement insert, database_->Prepare("INSERT INTO bench_results (created_unix_ms, result_json) VALUES (?, ?)"));
+  H1_ASSIGN_OR_RETURN(
+      Statement insert,
+      database_->Prepare("INSERT INTO bench_results (created_unix_ms, result_json) VALUES (?, ?)"));
   return insert.BindAll(unix_ms, result_json).Run();
 }
 

@@ -28,9 +28,12 @@ StatusCode CodeOf(int sqlite_code) {
 Status SqliteError(sqlite3* handle, const std::string& file, const std::string& what) {
   const int code = sqlite3_extended_errcode(handle);
   std::string hint;
-  if (CodeOf(code) == StatusCode::kCorrupt) hint = ". The file is damaged; copy it away and look at it with `sqlite3 FILE .recover`";
-  if ((code & 0xff) == SQLITE_FULL) hint = ". Free some space and run `h1bench resume`; nothing acknowledged is lost";
-  return {CodeOf(code), fmt::format("{}: {}: {} (SQLite {}){}", file, what, sqlite3_errmsg(handle), code, hint)};
+  if (CodeOf(code) == StatusCode::kCorrupt)
+    hint = ". The file is damaged; copy it away and look at it with `sqlite3 FILE .recover`";
+  if ((code & 0xff) == SQLITE_FULL)
+    hint = ". Free some space and run `h1bench resume`; nothing acknowledged is lost";
+  return {CodeOf(code),
+          fmt::format("{}: {}: {} (SQLite {}){}", file, what, sqlite3_errmsg(handle), code, hint)};
 }
 
 }  // namespace
@@ -45,8 +48,8 @@ Statement& Statement::Bind(int place, double value) {
 }
 Statement& Statement::Bind(int place, std::string_view value) {
   // A null pointer would bind NULL, which STRICT NOT NULL columns refuse.
-  sqlite3_bind_text64(statement_, place, value.data() == nullptr ? "" : value.data(), value.size(), SQLITE_TRANSIENT,
-                      SQLITE_UTF8);
+  sqlite3_bind_text64(statement_, place, value.data() == nullptr ? "" : value.data(), value.size(),
+                      SQLITE_TRANSIENT, SQLITE_UTF8);
   return *this;
 }
 
@@ -73,21 +76,29 @@ void Statement::Reset() {
 
 std::string Statement::Text(int column) const {
   const auto* bytes = static_cast<const char*>(sqlite3_column_blob(statement_, column));
-  return bytes == nullptr ? std::string() : std::string(bytes, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
+  return bytes == nullptr
+             ? std::string()
+             : std::string(bytes,
+                           static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)));
 }
 
-Result<std::unique_ptr<Database>> Database::Open(const std::filesystem::path& file, bool read_only) {
+Result<std::unique_ptr<Database>> Database::Open(const std::filesystem::path& file,
+                                                 bool read_only) {
   sqlite3* handle = nullptr;
-  const int flags = (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX;
+  const int flags =
+      (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
+      SQLITE_OPEN_NOMUTEX;
   const int code = sqlite3_open_v2(file.c_str(), &handle, flags, nullptr);
   std::unique_ptr<Database> database(new Database(handle, file.string()));
   if (code != SQLITE_OK) return database->Error("cannot open the database");
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, 5000);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  H1_RETURN_IF_ERROR(database->Execute(
-      "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA foreign_keys=ON; PRAGMA mmap_size=0;"));
-  if (!read_only) H1_RETURN_IF_ERROR(database->Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"));
+  H1_RETURN_IF_ERROR(
+      database->Execute("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA "
+                        "foreign_keys=ON; PRAGMA mmap_size=0;"));
+  if (!read_only)
+    H1_RETURN_IF_ERROR(database->Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"));
   return database;
 }
 
@@ -97,14 +108,17 @@ Status Database::Error(const std::string& what) const { return SqliteError(handl
 
 Result<Statement> Database::Prepare(std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
-  if (sqlite3_prepare_v2(handle_, sql.data(), static_cast<int>(sql.size()), &statement, nullptr) != SQLITE_OK) {
+  if (sqlite3_prepare_v2(handle_, sql.data(), static_cast<int>(sql.size()), &statement, nullptr) !=
+      SQLITE_OK) {
     return Error("cannot prepare a query");
   }
   return Statement(statement, file_);
 }
 
 Status Database::Execute(const std::string& sql) {
-  return sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK ? Status::Ok() : Error("query failed");
+  return sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK
+             ? Status::Ok()
+             : Error("query failed");
 }
 
 Result<std::int64_t> Database::Scalar(const std::string& sql) {

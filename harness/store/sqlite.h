@@ -14,10 +14,12 @@
 /// A thin RAII layer over SQLite. Errors name the database file and SQLite's own message.
 namespace h1bench {
 
-/// A prepared statement. Bind (1-based), Step until it is false, read columns (0-based). Reset for the next use.
+/// A prepared statement. Bind (1-based), Step until it is false, read columns (0-based). Reset for
+/// the next use.
 class Statement {
  public:
-  Statement(Statement&& other) noexcept : statement_(std::exchange(other.statement_, nullptr)), file_(std::move(other.file_)) {}
+  Statement(Statement&& other) noexcept
+      : statement_(std::exchange(other.statement_, nullptr)), file_(std::move(other.file_)) {}
   Statement& operator=(Statement&&) = delete;
   Statement(const Statement&) = delete;
   ~Statement() { sqlite3_finalize(statement_); }
@@ -47,7 +49,8 @@ class Statement {
 
  private:
   friend class Database;
-  Statement(sqlite3_stmt* statement, std::string file) : statement_(statement), file_(std::move(file)) {}
+  Statement(sqlite3_stmt* statement, std::string file)
+      : statement_(statement), file_(std::move(file)) {}
   sqlite3_stmt* statement_;
   std::string file_;
 };

@@ -11,8 +11,9 @@
 
 #include "base/status.h"
 
-/// One SQLite file holds everything a report needs. WAL, synchronous=FULL, STRICT tables, foreign keys, migrations, one
-/// writing connection. The schema is in schema.cc; every column says what it holds there.
+/// One SQLite file holds everything a report needs. WAL, synchronous=FULL, STRICT tables, foreign
+/// keys, migrations, one writing connection. The schema is in schema.cc; every column says what it
+/// holds there.
 namespace h1bench {
 
 struct VariantRow {
@@ -24,7 +25,8 @@ struct VariantRow {
 
 struct RunTaskRow {
   std::int64_t id = 0;
-  std::string name, task, options_json, data_digest, describe_json;  // describe_json: tasks::Task::Describe()
+  std::string name, task, options_json, data_digest,
+      describe_json;  // describe_json: tasks::Task::Describe()
 };
 
 /// One document's request for one variant and repeat.
@@ -32,12 +34,12 @@ struct SampleRow {
   std::int64_t id = 0, variant_id = 0, run_task_id = 0;
   std::string subset, document_id, gold;
   std::int64_t index = 0, repeat = 0;
-  std::string request_key;                 // content address, 64 hex digits
+  std::string request_key;  // content address, 64 hex digits
   std::string prompt, prompt_sha256;
-  std::string request_json;                // {"continuations":[..],"stops":[..],"max_new_tokens":n,...}
-  std::int64_t cost_tokens = 0;            // estimate, for shards and the ETA
-  std::int64_t attempts = 0;               // leases that held it in this run; 0: answered by an earlier run
-  std::int64_t losses = 0;                 // workers that died while they held it; not written by CreateRun
+  std::string request_json;      // {"continuations":[..],"stops":[..],"max_new_tokens":n,...}
+  std::int64_t cost_tokens = 0;  // estimate, for shards and the ETA
+  std::int64_t attempts = 0;     // leases that held it in this run; 0: answered by an earlier run
+  std::int64_t losses = 0;       // workers that died while they held it; not written by CreateRun
 };
 
 struct ResponseRow {
@@ -47,8 +49,9 @@ struct ResponseRow {
   std::vector<bool> is_greedy;
   std::int64_t prompt_tokens = 0, generated_tokens = 0, truncated_tokens = 0, reused_tokens = 0;
   std::vector<std::int32_t> first_ids, last_ids;
-  std::string finish, error;               // error: the engine could not answer, and why (final, not retried)
-  double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;  // timing: may differ from run to run
+  std::string finish, error;  // error: the engine could not answer, and why (final, not retried)
+  double queue_seconds = 0, prefill_seconds = 0,
+         decode_seconds = 0;  // timing: may differ from run to run
   std::string worker;
 };
 
@@ -62,8 +65,9 @@ struct ScoreRow {
 /// What a worker used for a variant, as it reported it last.
 struct MemoryRow {
   std::int64_t variant_id = 0;
-  std::string worker;       // name#incarnation: a worker that came back has a row of its own
-  /// {"weights": b, "kv": b, "state": b, "workspace": b, "context": b, "peak_rss": b, "engine_seconds": s}, bytes, seconds
+  std::string worker;  // name#incarnation: a worker that came back has a row of its own
+  /// {"weights": b, "kv": b, "state": b, "workspace": b, "context": b, "peak_rss": b,
+  /// "engine_seconds": s}, bytes, seconds
   std::string memory_json;
 };
 
@@ -73,10 +77,11 @@ struct WorkerRow {
 
 struct RunRow {
   std::int64_t id = 0;
-  std::string name, description, suite_text, suite_path, options_json, version_json, environment_json;
+  std::string name, description, suite_text, suite_path, options_json, version_json,
+      environment_json;
   std::int64_t seed = 0, created_unix_ms = 0, finished_unix_ms = 0;
-  std::string state;                       // "running", "finished", "cancelled"
-  double wall_seconds = 0;                 // over all its executions
+  std::string state;        // "running", "finished", "cancelled"
+  double wall_seconds = 0;  // over all its executions
 };
 
 struct LeaseGrant {
@@ -84,7 +89,8 @@ struct LeaseGrant {
   std::vector<std::int64_t> sample_ids;
 };
 
-/// All methods fail with a Status that names the database. Not thread-safe: one owner thread, or a mutex around it.
+/// All methods fail with a Status that names the database. Not thread-safe: one owner thread, or a
+/// mutex around it.
 class Store {
  public:
   enum class Mode { kReadWrite, kReadOnly };
@@ -92,33 +98,41 @@ class Store {
   virtual ~Store() = default;
 
   // --- planning: one transaction for a whole run ---
-  /// Inserts run, variants (deduplicated by digest, precision, max_length), tasks and samples; fills in the ids.
-  virtual Result<std::int64_t> CreateRun(RunRow run, std::vector<VariantRow>& variants, std::vector<RunTaskRow>& tasks,
-                                         const std::function<Status(const std::function<Status(SampleRow)>& add)>& samples) = 0;
+  /// Inserts run, variants (deduplicated by digest, precision, max_length), tasks and samples;
+  /// fills in the ids.
+  virtual Result<std::int64_t> CreateRun(
+      RunRow run, std::vector<VariantRow>& variants, std::vector<RunTaskRow>& tasks,
+      const std::function<Status(const std::function<Status(SampleRow)>& add)>& samples) = 0;
   virtual Result<RunRow> GetRun(std::int64_t run) = 0;
   virtual Result<std::vector<RunRow>> ListRuns() = 0;
   /// The newest run whose state is "running", or kNotFound.
   virtual Result<std::int64_t> LastUnfinishedRun() = 0;
-  virtual Status FinishRun(std::int64_t run, const std::string& state, double wall_seconds, std::int64_t unix_ms) = 0;
+  virtual Status FinishRun(std::int64_t run, const std::string& state, double wall_seconds,
+                           std::int64_t unix_ms) = 0;
   virtual Result<std::vector<VariantRow>> Variants(std::int64_t run) = 0;
   virtual Result<std::vector<RunTaskRow>> Tasks(std::int64_t run) = 0;
 
   // --- work ---
-  /// Samples of the run that have no response with their key yet and are not poisoned, ordered by id.
+  /// Samples of the run that have no response with their key yet and are not poisoned, ordered by
+  /// id.
   virtual Result<std::vector<SampleRow>> PendingSamples(std::int64_t run) = 0;
   virtual Result<SampleRow> GetSample(std::int64_t sample) = 0;
   /// Records a worker incarnation with its environment (JSON).
-  virtual Status RecordWorker(std::int64_t run, const std::string& worker, const std::string& incarnation,
+  virtual Status RecordWorker(std::int64_t run, const std::string& worker,
+                              const std::string& incarnation,
                               const std::string& environment_json) = 0;
-  virtual Result<LeaseGrant> GrantLease(std::int64_t run, const std::string& worker, const std::string& incarnation,
+  virtual Result<LeaseGrant> GrantLease(std::int64_t run, const std::string& worker,
+                                        const std::string& incarnation,
                                         const std::vector<std::int64_t>& sample_ids) = 0;
-  /// Stores responses in one transaction that also checks that the lease is live with this attempt and incarnation
-  /// (kFailedPrecondition otherwise, nothing stored). Equal duplicates are ignored; different ones go to `divergence`.
-  /// Returns after COMMIT. `last` closes the lease.
-  virtual Status SubmitResponses(std::int64_t lease, std::int64_t attempt, const std::string& incarnation,
-                                 const std::vector<std::pair<std::int64_t, ResponseRow>>& responses, bool last) = 0;
-  /// Takes a lease back. With `lost` (the worker died or went silent) each unanswered sample counts one loss; a sample
-  /// with three losses is poisoned. Returns the samples that became poisoned.
+  /// Stores responses in one transaction that also checks that the lease is live with this attempt
+  /// and incarnation (kFailedPrecondition otherwise, nothing stored). Equal duplicates are ignored;
+  /// different ones go to `divergence`. Returns after COMMIT. `last` closes the lease.
+  virtual Status SubmitResponses(std::int64_t lease, std::int64_t attempt,
+                                 const std::string& incarnation,
+                                 const std::vector<std::pair<std::int64_t, ResponseRow>>& responses,
+                                 bool last) = 0;
+  /// Takes a lease back. With `lost` (the worker died or went silent) each unanswered sample counts
+  /// one loss; a sample with three losses is poisoned. Returns the samples that became poisoned.
   virtual Result<std::vector<std::int64_t>> RevokeLease(std::int64_t lease, bool lost) = 0;
   /// At start of an execution: every open lease of the run is revoked without a loss.
   virtual Status RevokeAllLeases(std::int64_t run) = 0;
@@ -126,15 +140,18 @@ class Store {
                               const std::string& memory_json) = 0;
 
   // --- scores ---
-  /// Calls `each` for every sample of the run that has a response (or is poisoned: null) and no score of `version`.
-  virtual Status ForEachUnscored(std::int64_t run, std::int64_t version,
-                                 const std::function<Status(const SampleRow&, const ResponseRow*)>& each) = 0;
+  /// Calls `each` for every sample of the run that has a response (or is poisoned: null) and no
+  /// score of `version`.
+  virtual Status ForEachUnscored(
+      std::int64_t run, std::int64_t version,
+      const std::function<Status(const SampleRow&, const ResponseRow*)>& each) = 0;
   virtual Status InsertScores(const std::vector<ScoreRow>& scores) = 0;
 
   // --- reading, in the fixed order (model, precision, task, subset, index, repeat) ---
-  virtual Status ForEachSample(std::int64_t run,
-                               const std::function<Status(const VariantRow&, const RunTaskRow&, const SampleRow&,
-                                                          const ResponseRow*, const ScoreRow*)>& each) = 0;
+  virtual Status ForEachSample(
+      std::int64_t run,
+      const std::function<Status(const VariantRow&, const RunTaskRow&, const SampleRow&,
+                                 const ResponseRow*, const ScoreRow*)>& each) = 0;
   /// What the run's workers used, ordered by variant and worker.
   virtual Result<std::vector<MemoryRow>> Memory(std::int64_t run) = 0;
   /// Samples of the run that killed three workers.

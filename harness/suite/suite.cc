@@ -12,23 +12,32 @@
 namespace h1bench {
 namespace {
 
-const std::vector<std::string> kSuiteKeys = {"name", "description", "models", "tasks", "seed", "data"};
+const std::vector<std::string> kSuiteKeys = {"name",  "description", "models",
+                                             "tasks", "seed",        "data"};
 const std::vector<std::string> kModelKeys = {"name", "path", "precisions", "max_length"};
-const std::vector<std::string> kTaskKeys = {"task", "name", "shots", "limit", "subjects", "max_new_tokens", "repeats", "temperature",
-                                            "top_p", "fewshot_world_size", "lengths", "depths", "samples"};
+const std::vector<std::string> kTaskKeys = {
+    "task",           "name",    "shots",       "limit", "subjects",
+    "max_new_tokens", "repeats", "temperature", "top_p", "fewshot_world_size",
+    "lengths",        "depths",  "samples"};
 const std::vector<std::string> kPrecisions = {"bf16", "fp32"};
 constexpr std::int64_t kMany = 1'000'000'000;
 
 /// Names go into file names and tables.
 bool GoodName(const std::string& name) {
-  return name.size() <= 100 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '+';
-  }) && name.find_first_not_of('.') != std::string::npos;
+  return name.size() <= 100 &&
+         std::all_of(name.begin(), name.end(),
+                     [](char c) {
+                       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                              (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' ||
+                              c == '+';
+                     }) &&
+         name.find_first_not_of('.') != std::string::npos;
 }
 
 class SuiteReader {
  public:
-  explicit SuiteReader(const std::filesystem::path& file) : file_(file.string()), folder_(file.parent_path()) {}
+  explicit SuiteReader(const std::filesystem::path& file)
+      : file_(file.string()), folder_(file.parent_path()) {}
 
   Result<Suite> Read(const std::string& text) {
     H1_ASSIGN_OR_RETURN(const YAML::Node root, ParseYaml(text, file_));
@@ -41,7 +50,8 @@ class SuiteReader {
     }
     if (root["description"]) {
       H1_ASSIGN_OR_RETURN(suite.description, ReadString(file_, root["description"], "description"));
-      if (suite.description.size() > 2000) return Expected(file_, root["description"], "description", "at most 2000 bytes");
+      if (suite.description.size() > 2000)
+        return Expected(file_, root["description"], "description", "at most 2000 bytes");
     }
     if (root["seed"]) {
       H1_ASSIGN_OR_RETURN(suite.seed, ReadInt(file_, root["seed"], "seed", 0, kMany));
@@ -57,7 +67,8 @@ class SuiteReader {
  private:
   Result<std::string> ReadName(const YAML::Node& node, const std::string& key) {
     H1_ASSIGN_OR_RETURN(std::string name, ReadString(file_, node, key));
-    if (!GoodName(name)) return Expected(file_, node, key, "letters, digits, - _ . + (at most 100)");
+    if (!GoodName(name))
+      return Expected(file_, node, key, "letters, digits, - _ . + (at most 100)");
     return name;
   }
 
@@ -65,20 +76,24 @@ class SuiteReader {
   Result<std::filesystem::path> ReadPath(const YAML::Node& node, const std::string& key) {
     H1_ASSIGN_OR_RETURN(const std::string text, ReadString(file_, node, key));
     const char* home = std::getenv("HOME");
-    if (text.rfind("~/", 0) == 0 && home != nullptr) return std::filesystem::path(home) / text.substr(2);
+    if (text.rfind("~/", 0) == 0 && home != nullptr)
+      return std::filesystem::path(home) / text.substr(2);
     const std::filesystem::path path(text);
     return path.is_absolute() ? path : (folder_ / path).lexically_normal();
   }
 
   Status ReadModels(const YAML::Node& root, Suite& suite) {
     const YAML::Node list = root["models"];
-    if (!list || !list.IsSequence() || list.size() == 0) return Expected(file_, list ? list : root, "models", "a list with at least one model");
+    if (!list || !list.IsSequence() || list.size() == 0)
+      return Expected(file_, list ? list : root, "models", "a list with at least one model");
     std::set<std::string> names;
     for (const YAML::Node& node : list) {
       SuiteModel model;
       H1_ASSIGN_OR_RETURN(model, ReadModel(node));
       if (!names.insert(model.name).second) {
-        return InvalidArgument("{}: models: the name \"{}\" is there twice. Give one of them another `name`.", Place(file_, node), model.name);
+        return InvalidArgument(
+            "{}: models: the name \"{}\" is there twice. Give one of them another `name`.",
+            Place(file_, node), model.name);
       }
       suite.models.push_back(std::move(model));
     }
@@ -90,39 +105,53 @@ class SuiteReader {
     SuiteModel model;
     model.line = node.Mark().line + 1;
     model.precisions = {"bf16"};
-    if (!node["path"]) return InvalidArgument("{}: models: the key \"path\" is missing: the folder of a checkpoint", Place(file_, node));
+    if (!node["path"])
+      return InvalidArgument("{}: models: the key \"path\" is missing: the folder of a checkpoint",
+                             Place(file_, node));
     H1_ASSIGN_OR_RETURN(model.path, ReadPath(node["path"], "path"));
-    const std::filesystem::path plain = model.path.has_filename() ? model.path : model.path.parent_path();
+    const std::filesystem::path plain =
+        model.path.has_filename() ? model.path : model.path.parent_path();
     model.name = plain.filename().string();
     if (node["name"]) {
       H1_ASSIGN_OR_RETURN(model.name, ReadName(node["name"], "name"));
     } else if (!GoodName(model.name)) {
-      return InvalidArgument("{}: models: the folder's name \"{}\" cannot be used as a name. Add `name`.", Place(file_, node), VisibleText(model.name));
+      return InvalidArgument(
+          "{}: models: the folder's name \"{}\" cannot be used as a name. Add `name`.",
+          Place(file_, node), VisibleText(model.name));
     }
     if (node["precisions"]) {
-      H1_ASSIGN_OR_RETURN(model.precisions, ReadList<std::string>(file_, node["precisions"], "precisions",
-                                                                  [&](const YAML::Node& item) { return ReadPrecision(item); }));
+      H1_ASSIGN_OR_RETURN(
+          model.precisions,
+          ReadList<std::string>(file_, node["precisions"], "precisions",
+                                [&](const YAML::Node& item) { return ReadPrecision(item); }));
     }
     if (node["max_length"]) {
-      H1_ASSIGN_OR_RETURN(model.max_length, ReadInt(file_, node["max_length"], "max_length", 2, 1 << 20));
+      H1_ASSIGN_OR_RETURN(model.max_length,
+                          ReadInt(file_, node["max_length"], "max_length", 2, 1 << 20));
     }
     return model;
   }
 
   Result<std::string> ReadPrecision(const YAML::Node& node) {
-    if (node.IsScalar() && std::find(kPrecisions.begin(), kPrecisions.end(), node.Scalar()) != kPrecisions.end()) return node.Scalar();
-    return Expected(file_, node, "precisions", fmt::format("one of {}", fmt::join(kPrecisions, " ")));
+    if (node.IsScalar() &&
+        std::find(kPrecisions.begin(), kPrecisions.end(), node.Scalar()) != kPrecisions.end())
+      return node.Scalar();
+    return Expected(file_, node, "precisions",
+                    fmt::format("one of {}", fmt::join(kPrecisions, " ")));
   }
 
   Status ReadTasks(const YAML::Node& root, Suite& suite) {
     const YAML::Node list = root["tasks"];
-    if (!list || !list.IsSequence() || list.size() == 0) return Expected(file_, list ? list : root, "tasks", "a list with at least one task");
+    if (!list || !list.IsSequence() || list.size() == 0)
+      return Expected(file_, list ? list : root, "tasks", "a list with at least one task");
     std::set<std::string> names;
     for (const YAML::Node& node : list) {
       SuiteTask task;
       H1_ASSIGN_OR_RETURN(task, ReadTask(node));
       if (!names.insert(task.name).second) {
-        return InvalidArgument("{}: tasks: the name \"{}\" is there twice. Give one of them another `name`.", Place(file_, node), task.name);
+        return InvalidArgument(
+            "{}: tasks: the name \"{}\" is there twice. Give one of them another `name`.",
+            Place(file_, node), task.name);
       }
       suite.tasks.push_back(std::move(task));
     }
@@ -134,8 +163,9 @@ class SuiteReader {
     const std::vector<std::string> known = tasks::TaskNames();
     if (std::find(known.begin(), known.end(), name) != known.end()) return name;
     const std::string near = NearestWord(name, known);
-    return InvalidArgument("{}: unknown task \"{}\".{} Known: {}", Place(file_, node), VisibleText(name),
-                           near.empty() ? "" : fmt::format(" Did you mean \"{}\"?", near), fmt::join(known, " "));
+    return InvalidArgument(
+        "{}: unknown task \"{}\".{} Known: {}", Place(file_, node), VisibleText(name),
+        near.empty() ? "" : fmt::format(" Did you mean \"{}\"?", near), fmt::join(known, " "));
   }
 
   Result<SuiteTask> ReadTask(const YAML::Node& node) {
@@ -148,7 +178,8 @@ class SuiteReader {
       return task;
     }
     H1_RETURN_IF_ERROR(CheckKeys(file_, node, "tasks", kTaskKeys));
-    if (!node["task"]) return InvalidArgument("{}: tasks: the key \"task\" is missing", Place(file_, node));
+    if (!node["task"])
+      return InvalidArgument("{}: tasks: the key \"task\" is missing", Place(file_, node));
     H1_ASSIGN_OR_RETURN(task.task, ReadTaskName(node["task"]));
     task.name = task.task;
     if (node["name"]) {
@@ -163,26 +194,37 @@ class SuiteReader {
   Status ReadOption(const std::string& key, const YAML::Node& node, Json& options) {
     if (key == "task" || key == "name") return Status::Ok();
     if (key == "temperature" || key == "top_p") {
-      H1_ASSIGN_OR_RETURN(const double value, ReadDouble(file_, node, key, 0, key == "top_p" ? 1 : 100));
+      H1_ASSIGN_OR_RETURN(const double value,
+                          ReadDouble(file_, node, key, 0, key == "top_p" ? 1 : 100));
       options.Set(key, value);
     } else if (key == "subjects") {
-      H1_ASSIGN_OR_RETURN(const auto items, ReadList<std::string>(file_, node, key, [&](const YAML::Node& item) { return ReadString(file_, item, key); }));
+      H1_ASSIGN_OR_RETURN(const auto items,
+                          ReadList<std::string>(file_, node, key, [&](const YAML::Node& item) {
+                            return ReadString(file_, item, key);
+                          }));
       Json list{Json::Array{}};
       for (const std::string& item : items) list.Push(item);
       options.Set(key, list);
     } else if (key == "lengths") {
-      H1_ASSIGN_OR_RETURN(const auto items, ReadList<std::int64_t>(file_, node, key, [&](const YAML::Node& item) { return ReadInt(file_, item, key, 16, 1 << 20); }));
+      H1_ASSIGN_OR_RETURN(const auto items,
+                          ReadList<std::int64_t>(file_, node, key, [&](const YAML::Node& item) {
+                            return ReadInt(file_, item, key, 16, 1 << 20);
+                          }));
       Json list{Json::Array{}};
       for (const std::int64_t item : items) list.Push(item);
       options.Set(key, list);
     } else if (key == "depths") {
-      H1_ASSIGN_OR_RETURN(const auto items, ReadList<double>(file_, node, key, [&](const YAML::Node& item) { return ReadDouble(file_, item, key, 0, 100); }));
+      H1_ASSIGN_OR_RETURN(const auto items,
+                          ReadList<double>(file_, node, key, [&](const YAML::Node& item) {
+                            return ReadDouble(file_, item, key, 0, 100);
+                          }));
       Json list{Json::Array{}};
       for (const double item : items) list.Push(item);
       options.Set(key, list);
     } else {
       const std::int64_t low = key == "shots" ? 0 : 1;
-      H1_ASSIGN_OR_RETURN(const std::int64_t value, ReadInt(file_, node, key, low, key == "shots" ? 1000 : kMany));
+      H1_ASSIGN_OR_RETURN(const std::int64_t value,
+                          ReadInt(file_, node, key, low, key == "shots" ? 1000 : kMany));
       options.Set(key, value);
     }
     return Status::Ok();
@@ -198,7 +240,8 @@ Result<Suite> ParseSuite(const std::string& text, const std::filesystem::path& f
   try {
     return SuiteReader(file).Read(text);
   } catch (const YAML::Exception& error) {  // the library's own checks, should ours have a hole
-    return InvalidArgument("{}:{}:{}: {}", file.string(), error.mark.line + 1, error.mark.column + 1, error.msg);
+    return InvalidArgument("{}:{}:{}: {}", file.string(), error.mark.line + 1,
+                           error.mark.column + 1, error.msg);
   }
 }
 

@@ -36,7 +36,8 @@ struct Suite {
   std::string text;            // the file's bytes, for the store
 };
 
-/// `file` is used for errors and to resolve paths. Errors: "FILE:LINE:COLUMN: key: expected ..., found ...".
+/// `file` is used for errors and to resolve paths. Errors: "FILE:LINE:COLUMN: key: expected ...,
+/// found ...".
 Result<Suite> ParseSuite(const std::string& text, const std::filesystem::path& file);
 Result<Suite> LoadSuite(const std::filesystem::path& file);
 

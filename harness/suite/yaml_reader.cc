@@ -16,21 +16,27 @@ namespace {
 constexpr std::size_t kMaxBytes = 1 << 20;
 constexpr int kMaxDepth = 16;
 
-/// Walks the events before any tree is built and remembers the first thing that a suite may not hold.
+/// Walks the events before any tree is built and remembers the first thing that a suite may not
+/// hold.
 class Guard : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { Check(mark, "", anchor); }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { Refuse(mark, "aliases (*name) are not allowed"); }
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string&) override {
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    Refuse(mark, "aliases (*name) are not allowed");
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string&) override {
     Check(mark, tag, anchor);
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
     Enter(mark, tag, anchor);
   }
   void OnSequenceEnd() override { --depth_; }
-  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
     Enter(mark, tag, anchor);
   }
   void OnMapEnd() override { --depth_; }
@@ -59,16 +65,20 @@ std::string At(const std::string& file, const YAML::Mark& mark) {
 }  // namespace
 
 Result<YAML::Node> ParseYaml(const std::string& text, const std::string& file) {
-  if (text.size() > kMaxBytes) return InvalidArgument("{}: expected at most 1 MiB of YAML, found {} bytes", file, text.size());
+  if (text.size() > kMaxBytes)
+    return InvalidArgument("{}: expected at most 1 MiB of YAML, found {} bytes", file, text.size());
   if (!IsValidUtf8(text)) return InvalidArgument("{}: expected UTF-8 text", file);
   try {
     std::istringstream stream(text);
     YAML::Parser parser(stream);
     Guard guard;
-    if (!parser.HandleNextDocument(guard)) return InvalidArgument("{}: the file is empty. docs/suite.md shows a suite.", file);
-    if (guard.refused) return InvalidArgument("{}: {}", At(file, guard.refused->first), guard.refused->second);
+    if (!parser.HandleNextDocument(guard))
+      return InvalidArgument("{}: the file is empty. docs/suite.md shows a suite.", file);
+    if (guard.refused)
+      return InvalidArgument("{}: {}", At(file, guard.refused->first), guard.refused->second);
     Guard second;
-    if (parser.HandleNextDocument(second)) return InvalidArgument("{}: expected one YAML document, found another after ---", file);
+    if (parser.HandleNextDocument(second))
+      return InvalidArgument("{}: expected one YAML document, found another after ---", file);
     return YAML::Load(text);
   } catch (const YAML::Exception& error) {
     return InvalidArgument("{}: {}", At(file, error.mark), error.msg);
@@ -85,47 +95,58 @@ std::string Found(const YAML::Node& node) {
   return "\"" + VisibleText(text) + "\"";
 }
 
-Status Expected(const std::string& file, const YAML::Node& node, const std::string& key, const std::string& expected) {
-  return InvalidArgument("{}: {}: expected {}, found {}", Place(file, node), key, expected, Found(node));
+Status Expected(const std::string& file, const YAML::Node& node, const std::string& key,
+                const std::string& expected) {
+  return InvalidArgument("{}: {}: expected {}, found {}", Place(file, node), key, expected,
+                         Found(node));
 }
 
-Status CheckKeys(const std::string& file, const YAML::Node& map, const std::string& what, const std::vector<std::string>& known) {
+Status CheckKeys(const std::string& file, const YAML::Node& map, const std::string& what,
+                 const std::vector<std::string>& known) {
   if (!map.IsMap()) return Expected(file, map, what, "a mapping");
   std::set<std::string> seen;
   for (const auto& item : map) {
     if (!item.first.IsScalar()) return Expected(file, item.first, what, "a plain key");
     const std::string& key = item.first.Scalar();
-    if (!seen.insert(key).second) return InvalidArgument("{}: {}: the key \"{}\" is there twice", Place(file, item.first), what, VisibleText(key));
+    if (!seen.insert(key).second)
+      return InvalidArgument("{}: {}: the key \"{}\" is there twice", Place(file, item.first), what,
+                             VisibleText(key));
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
     const std::string near = NearestWord(key, known);
-    return InvalidArgument("{}: {}: unknown key \"{}\".{} Known: {}", Place(file, item.first), what, VisibleText(key),
-                           near.empty() ? "" : fmt::format(" Did you mean \"{}\"?", near), fmt::join(known, " "));
+    return InvalidArgument(
+        "{}: {}: unknown key \"{}\".{} Known: {}", Place(file, item.first), what, VisibleText(key),
+        near.empty() ? "" : fmt::format(" Did you mean \"{}\"?", near), fmt::join(known, " "));
   }
   return Status::Ok();
 }
 
-Result<std::string> ReadString(const std::string& file, const YAML::Node& node, const std::string& key) {
+Result<std::string> ReadString(const std::string& file, const YAML::Node& node,
+                               const std::string& key) {
   if (!node.IsScalar() || node.Scalar().empty()) return Expected(file, node, key, "a text");
   return node.Scalar();
 }
 
-Result<std::int64_t> ReadInt(const std::string& file, const YAML::Node& node, const std::string& key, std::int64_t low, std::int64_t high) {
+Result<std::int64_t> ReadInt(const std::string& file, const YAML::Node& node,
+                             const std::string& key, std::int64_t low, std::int64_t high) {
   const std::string expected = fmt::format("a whole number from {} to {}", low, high);
   if (!node.IsScalar()) return Expected(file, node, key, expected);
   const std::string& text = node.Scalar();
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < low || value > high) return Expected(file, node, key, expected);
+  if (error != std::errc() || end != text.data() + text.size() || value < low || value > high)
+    return Expected(file, node, key, expected);
   return value;
 }
 
-Result<double> ReadDouble(const std::string& file, const YAML::Node& node, const std::string& key, double low, double high) {
+Result<double> ReadDouble(const std::string& file, const YAML::Node& node, const std::string& key,
+                          double low, double high) {
   const std::string expected = fmt::format("a number from {} to {}", low, high);
   if (!node.IsScalar()) return Expected(file, node, key, expected);
   const std::string& text = node.Scalar();
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) || value < low || value > high) {
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value) ||
+      value < low || value > high) {
     return Expected(file, node, key, expected);
   }
   return value;

@@ -13,29 +13,35 @@
 /// Reading YAML with errors that say "FILE:LINE:COLUMN: key: expected ..., found ...".
 namespace h1bench {
 
-/// Parses one document: at most 1 MiB, at most 16 levels, no anchors, aliases or tags (a suite needs none, and they are
-/// how YAML files explode).
+/// Parses one document: at most 1 MiB, at most 16 levels, no anchors, aliases or tags (a suite
+/// needs none, and they are how YAML files explode).
 Result<YAML::Node> ParseYaml(const std::string& text, const std::string& file);
 
 /// Where a node stands, for errors: FILE:LINE:COLUMN.
 std::string Place(const std::string& file, const YAML::Node& node);
 /// "a list", "a mapping", "nothing" or the scalar in quotes.
 std::string Found(const YAML::Node& node);
-Status Expected(const std::string& file, const YAML::Node& node, const std::string& key, const std::string& expected);
+Status Expected(const std::string& file, const YAML::Node& node, const std::string& key,
+                const std::string& expected);
 
-/// Fails when `map` is no mapping, repeats a key, or has one that is not in `known` ("Did you mean").
+/// Fails when `map` is no mapping, repeats a key, or has one that is not in `known` ("Did you
+/// mean").
 Status CheckKeys(const std::string& file, const YAML::Node& map, const std::string& what,
                  const std::vector<std::string>& known);
 
-Result<std::string> ReadString(const std::string& file, const YAML::Node& node, const std::string& key);
-Result<std::int64_t> ReadInt(const std::string& file, const YAML::Node& node, const std::string& key, std::int64_t low,
-                             std::int64_t high);
-Result<double> ReadDouble(const std::string& file, const YAML::Node& node, const std::string& key, double low, double high);
+Result<std::string> ReadString(const std::string& file, const YAML::Node& node,
+                               const std::string& key);
+Result<std::int64_t> ReadInt(const std::string& file, const YAML::Node& node,
+                             const std::string& key, std::int64_t low, std::int64_t high);
+Result<double> ReadDouble(const std::string& file, const YAML::Node& node, const std::string& key,
+                          double low, double high);
 
 /// A list of scalars, each read by `read(item)`; a repeated item is refused.
 template <typename T, typename Read>
-Result<std::vector<T>> ReadList(const std::string& file, const YAML::Node& node, const std::string& key, Read read) {
-  if (!node.IsSequence() || node.size() == 0) return Expected(file, node, key, "a list with at least one item");
+Result<std::vector<T>> ReadList(const std::string& file, const YAML::Node& node,
+                                const std::string& key, Read read) {
+  if (!node.IsSequence() || node.size() == 0)
+    return Expected(file, node, key, "a list with at least one item");
   std::vector<T> items;
   for (const YAML::Node& item : node) {
     H1_ASSIGN_OR_RETURN(T value, read(item));

@@ -1,7 +1,7 @@
 #pragma once
 
-/// What the HTML page carries inside: our style and script, and Chart.js (Debian's libjs-chart.js, MIT). Embedded when the
-/// program is built; a report needs no file and no network.
+/// What the HTML page carries inside: our style and script, and Chart.js (Debian's libjs-chart.js,
+/// MIT). Embedded when the program is built; a report needs no file and no network.
 namespace h1bench::reports {
 
 extern const char* const kPageStyle;

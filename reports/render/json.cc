@@ -5,7 +5,10 @@ namespace {
 
 Json ToJson(const Estimate& estimate) {
   Json json;
-  return json.Set("mean", estimate.mean).Set("low", estimate.interval.low).Set("high", estimate.interval.high).Set("n", estimate.n);
+  return json.Set("mean", estimate.mean)
+      .Set("low", estimate.interval.low)
+      .Set("high", estimate.interval.high)
+      .Set("n", estimate.n);
 }
 
 Json ToJson(const std::vector<NamedEstimate>& estimates) {
@@ -16,16 +19,28 @@ Json ToJson(const std::vector<NamedEstimate>& estimates) {
 
 Json ToJson(const Cell& cell, bool timing) {
   Json json, verdicts{Json::Object{}}, grid{Json::Array{}};
-  json.Set("complete", cell.complete).Set("missing_reason", cell.missing_reason.empty() ? Json() : Json(cell.missing_reason));
-  json.Set("primary", cell.scored == 0 ? Json() : ToJson(cell.primary)).Set("metrics", ToJson(cell.metrics));
-  json.Set("macro", cell.macro ? ToJson(*cell.macro) : Json()).Set("groups", ToJson(cell.groups)).Set("subsets", ToJson(cell.subsets));
+  json.Set("complete", cell.complete)
+      .Set("missing_reason", cell.missing_reason.empty() ? Json() : Json(cell.missing_reason));
+  json.Set("primary", cell.scored == 0 ? Json() : ToJson(cell.primary))
+      .Set("metrics", ToJson(cell.metrics));
+  json.Set("macro", cell.macro ? ToJson(*cell.macro) : Json())
+      .Set("groups", ToJson(cell.groups))
+      .Set("subsets", ToJson(cell.subsets));
   for (const GridCell& one : cell.grid) {
     Json item;
-    grid.Push(item.Set("length", one.length).Set("depth", one.depth).Set("score", ToJson(one.estimate)));
+    grid.Push(
+        item.Set("length", one.length).Set("depth", one.depth).Set("score", ToJson(one.estimate)));
   }
   for (const auto& [verdict, count] : cell.verdicts) verdicts.Set(verdict, count);
-  json.Set("grid", grid).Set("verdicts", verdicts).Set("samples", cell.samples).Set("scored", cell.scored);
-  json.Set("errors", cell.errors).Set("poisoned", cell.poisoned).Set("truncated", cell.truncated).Set("empty", cell.empty).Set("invalid", cell.invalid);
+  json.Set("grid", grid)
+      .Set("verdicts", verdicts)
+      .Set("samples", cell.samples)
+      .Set("scored", cell.scored);
+  json.Set("errors", cell.errors)
+      .Set("poisoned", cell.poisoned)
+      .Set("truncated", cell.truncated)
+      .Set("empty", cell.empty)
+      .Set("invalid", cell.invalid);
   json.Set("prompt_tokens", cell.prompt_tokens).Set("generated_tokens", cell.generated_tokens);
   if (timing) json.Set("reused_tokens", cell.reused_tokens);
   return json;
@@ -33,17 +48,26 @@ Json ToJson(const Cell& cell, bool timing) {
 
 Json ToJson(const ReportVariant& variant, const Report& report) {
   Json json, cells{Json::Object{}};
-  json.Set("model", variant.name).Set("precision", variant.precision).Set("digest", variant.digest).Set("parameters", variant.parameters);
+  json.Set("model", variant.name)
+      .Set("precision", variant.precision)
+      .Set("digest", variant.digest)
+      .Set("parameters", variant.parameters);
   json.Set("weight_bytes", variant.weight_bytes).Set("max_length", variant.max_length);
   json.Set("average", variant.average ? ToJson(*variant.average) : Json());
-  for (std::size_t task = 0; task < variant.cells.size(); ++task) cells.Set(report.tasks[task].name, ToJson(variant.cells[task], report.timing));
+  for (std::size_t task = 0; task < variant.cells.size(); ++task)
+    cells.Set(report.tasks[task].name, ToJson(variant.cells[task], report.timing));
   json.Set("tasks", cells);
   if (!report.timing) return json;
-  json.Set("tokens_per_second", variant.tokens_per_second).Set("busy_seconds", variant.busy_seconds);
+  json.Set("tokens_per_second", variant.tokens_per_second)
+      .Set("busy_seconds", variant.busy_seconds);
   Json memory;
   if (variant.memory) {
-    memory.Set("weights", variant.memory->weights).Set("kv", variant.memory->kv).Set("state", variant.memory->state);
-    memory.Set("workspace", variant.memory->workspace).Set("context", variant.memory->context).Set("peak_rss", variant.memory->peak_rss);
+    memory.Set("weights", variant.memory->weights)
+        .Set("kv", variant.memory->kv)
+        .Set("state", variant.memory->state);
+    memory.Set("workspace", variant.memory->workspace)
+        .Set("context", variant.memory->context)
+        .Set("peak_rss", variant.memory->peak_rss);
   }
   return json.Set("memory_bytes", memory);
 }
@@ -57,18 +81,35 @@ Json Pairs(const std::vector<std::pair<std::string, std::string>>& pairs) {
 }  // namespace
 
 std::string RenderJson(const Report& report) {
-  Json json, tasks{Json::Array{}}, leaderboard{Json::Array{}}, warnings{Json::Array{}}, scope{Json::Array{}};
+  Json json, tasks{Json::Array{}}, leaderboard{Json::Array{}}, warnings{Json::Array{}},
+      scope{Json::Array{}};
   for (const ReportTask& task : report.tasks) {
     Json item;
-    tasks.Push(item.Set("name", task.name).Set("task", task.task).Set("data_digest", task.data_digest).Set("describe", task.describe));
+    tasks.Push(item.Set("name", task.name)
+                   .Set("task", task.task)
+                   .Set("data_digest", task.data_digest)
+                   .Set("describe", task.describe));
   }
-  for (const std::size_t place : report.ranking) leaderboard.Push(ToJson(report.variants[place], report));
+  for (const std::size_t place : report.ranking)
+    leaderboard.Push(ToJson(report.variants[place], report));
   for (const std::string& warning : report.warnings) warnings.Push(warning);
   for (const std::string& sentence : ScopeOfDeterminism()) scope.Push(sentence);
-  json.Set("version", 1).Set("title", report.title).Set("run", report.run).Set("state", report.state).Set("description", report.description).Set("answer", report.answer);
-  json.Set("seed", report.seed).Set("tasks", tasks).Set("leaderboard", leaderboard).Set("warnings", warnings);
-  json.Set("methods", Pairs(report.methods)).Set("determinism", scope).Set("suite", report.suite_text);
-  if (report.timing) json.Set("environment", Pairs(report.environment)).Set("database_digest", report.database_digest);
+  json.Set("version", 1)
+      .Set("title", report.title)
+      .Set("run", report.run)
+      .Set("state", report.state)
+      .Set("description", report.description)
+      .Set("answer", report.answer);
+  json.Set("seed", report.seed)
+      .Set("tasks", tasks)
+      .Set("leaderboard", leaderboard)
+      .Set("warnings", warnings);
+  json.Set("methods", Pairs(report.methods))
+      .Set("determinism", scope)
+      .Set("suite", report.suite_text);
+  if (report.timing)
+    json.Set("environment", Pairs(report.environment))
+        .Set("database_digest", report.database_digest);
   json.Set("results_digest", report.results_digest);
   return WriteJson(json, 1) + "\n";
 }

@@ -45,21 +45,26 @@ class Markdown {
     Line("{}\n{}", head, rule);
     for (const std::size_t place : report_.ranking) {
       const ReportVariant& variant = report_.variants[place];
-      std::string row = fmt::format("| {} | {} | {} |", EscapeMarkdown(variant.name), variant.precision,
-                                    variant.average ? Percent(*variant.average) : "n/a");
-      for (const Cell& cell : variant.cells) row += fmt::format(" {} |", cell.scored == 0 ? "n/a" : Percent(cell.primary));
+      std::string row =
+          fmt::format("| {} | {} | {} |", EscapeMarkdown(variant.name), variant.precision,
+                      variant.average ? Percent(*variant.average) : "n/a");
+      for (const Cell& cell : variant.cells)
+        row += fmt::format(" {} |", cell.scored == 0 ? "n/a" : Percent(cell.primary));
       row += fmt::format(" {} |", Bytes(variant.weight_bytes));
       if (report_.timing) {
-        row += fmt::format(" {} | {} | {} |", variant.busy_seconds > 0 ? fmt::format("{:.0f}", variant.tokens_per_second) : "n/a",
-                           variant.busy_seconds > 0 ? Duration(variant.busy_seconds) : "n/a",
-                           variant.memory ? Bytes(variant.memory->peak_rss) : "n/a");
+        row += fmt::format(
+            " {} | {} | {} |",
+            variant.busy_seconds > 0 ? fmt::format("{:.0f}", variant.tokens_per_second) : "n/a",
+            variant.busy_seconds > 0 ? Duration(variant.busy_seconds) : "n/a",
+            variant.memory ? Bytes(variant.memory->peak_rss) : "n/a");
       }
       Line("{}", row);
     }
     for (const ReportVariant& variant : report_.variants) {
       for (std::size_t task = 0; task < variant.cells.size(); ++task) {
         if (!variant.cells[task].missing_reason.empty()) {
-          Line("\nn/a: {} on {}: {}", EscapeMarkdown(variant.label()), EscapeMarkdown(report_.tasks[task].name), variant.cells[task].missing_reason);
+          Line("\nn/a: {} on {}: {}", EscapeMarkdown(variant.label()),
+               EscapeMarkdown(report_.tasks[task].name), variant.cells[task].missing_reason);
         }
       }
     }
@@ -69,7 +74,8 @@ class Markdown {
     std::vector<std::string> names;
     for (const ReportVariant& variant : report_.variants) {
       for (const NamedEstimate& one : variant.cells[task].*list) {
-        if (std::find(names.begin(), names.end(), one.name) == names.end()) names.push_back(one.name);
+        if (std::find(names.begin(), names.end(), one.name) == names.end())
+          names.push_back(one.name);
       }
     }
     if (names.empty()) return;
@@ -83,7 +89,8 @@ class Markdown {
       std::string row = fmt::format("| {} |", EscapeMarkdown(name));
       for (const ReportVariant& variant : report_.variants) {
         const auto& estimates = variant.cells[task].*list;
-        const auto found = std::find_if(estimates.begin(), estimates.end(), [&](const NamedEstimate& one) { return one.name == name; });
+        const auto found = std::find_if(estimates.begin(), estimates.end(),
+                                        [&](const NamedEstimate& one) { return one.name == name; });
         row += found == estimates.end() ? " n/a |" : fmt::format(" {} |", Percent(found->estimate));
       }
       Line("{}", row);
@@ -93,16 +100,20 @@ class Markdown {
   void TaskSection(std::size_t place) {
     const ReportTask& task = report_.tasks[place];
     Line("\n## {}\n\n{}{}", EscapeMarkdown(task.name), EscapeMarkdown(task.protocol),
-         task.chance && *task.chance > 0 ? fmt::format(" Chance is {:.0f} %.", *task.chance * 100) : "");
+         task.chance && *task.chance > 0 ? fmt::format(" Chance is {:.0f} %.", *task.chance * 100)
+                                         : "");
     Table("metric", place, &Cell::metrics);
     Table("group", place, &Cell::groups);
-    if (!report_.variants.empty() && report_.variants[0].cells[place].subsets.size() > 1) Table("subset", place, &Cell::subsets);
+    if (!report_.variants.empty() && report_.variants[0].cells[place].subsets.size() > 1)
+      Table("subset", place, &Cell::subsets);
   }
 
   void Methods() {
     Line("\n## Methods and reproducibility\n");
-    for (const auto& [label, value] : report_.methods) Line("- {}: {}", EscapeMarkdown(label), EscapeMarkdown(value));
-    for (const auto& [label, value] : report_.environment) Line("- {}: {}", EscapeMarkdown(label), EscapeMarkdown(value));
+    for (const auto& [label, value] : report_.methods)
+      Line("- {}: {}", EscapeMarkdown(label), EscapeMarkdown(value));
+    for (const auto& [label, value] : report_.environment)
+      Line("- {}: {}", EscapeMarkdown(label), EscapeMarkdown(value));
     for (const std::string& sentence : ScopeOfDeterminism()) Line("- {}", EscapeMarkdown(sentence));
     Line("\n---\n\nresults digest `{}`", report_.results_digest);
     if (!report_.database_digest.empty()) Line("\ndatabase digest `{}`", report_.database_digest);

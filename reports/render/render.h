@@ -4,8 +4,8 @@
 
 #include "reports/report.h"
 
-/// Pure functions from a report to text. Equal reports give equal bytes. Text that models or datasets wrote is escaped for
-/// the format it goes into.
+/// Pure functions from a report to text. Equal reports give equal bytes. Text that models or
+/// datasets wrote is escaped for the format it goes into.
 namespace h1bench::reports {
 
 /// GitHub-flavoured Markdown.

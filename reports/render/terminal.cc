@@ -13,7 +13,8 @@ std::string Align(const std::vector<Row>& rows, bool colour) {
   std::vector<std::size_t> widths;
   for (const Row& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], CountCodePoints(row[i]));
+    for (std::size_t i = 0; i < row.size(); ++i)
+      widths[i] = std::max(widths[i], CountCodePoints(row[i]));
   }
   std::string out;
   for (std::size_t r = 0; r < rows.size(); ++r) {
@@ -38,16 +39,20 @@ std::string RenderTerminal(const Report& report, bool colour) {
   rows.push_back(head);
   for (const std::size_t place : report.ranking) {
     const ReportVariant& variant = report.variants[place];
-    Row row = {VisibleText(variant.name), variant.precision, variant.average ? Percent(*variant.average) : "n/a"};
-    for (const Cell& cell : variant.cells) row.push_back(cell.scored == 0 ? "n/a" : Percent(cell.primary));
+    Row row = {VisibleText(variant.name), variant.precision,
+               variant.average ? Percent(*variant.average) : "n/a"};
+    for (const Cell& cell : variant.cells)
+      row.push_back(cell.scored == 0 ? "n/a" : Percent(cell.primary));
     if (report.timing) {
-      row.push_back(variant.busy_seconds > 0 ? fmt::format("{:.0f}", variant.tokens_per_second) : "n/a");
+      row.push_back(variant.busy_seconds > 0 ? fmt::format("{:.0f}", variant.tokens_per_second)
+                                             : "n/a");
       row.push_back(variant.busy_seconds > 0 ? Duration(variant.busy_seconds) : "n/a");
       row.push_back(variant.memory ? Bytes(variant.memory->peak_rss) : "n/a");
     }
     rows.push_back(std::move(row));
   }
-  std::string out = "\n" + Align(rows, colour) + "\n  " + VisibleText(report.answer) + "\n  Scores in percent with 95 % intervals.\n";
+  std::string out = "\n" + Align(rows, colour) + "\n  " + VisibleText(report.answer) +
+                    "\n  Scores in percent with 95 % intervals.\n";
   if (!report.description.empty()) out += "  " + VisibleText(report.description) + "\n";
   for (const std::string& warning : report.warnings) out += "  ! " + VisibleText(warning) + "\n";
   return out;

@@ -14,7 +14,8 @@ double Mean(const std::vector<double>& values) {
 }
 
 bool AllWithinUnit(const std::vector<double>& values) {
-  return std::all_of(values.begin(), values.end(), [](double value) { return value >= 0 && value <= 1; });
+  return std::all_of(values.begin(), values.end(),
+                     [](double value) { return value >= 0 && value <= 1; });
 }
 
 Estimate FromError(double mean, double standard_error, std::int64_t n, bool unit) {
@@ -23,7 +24,8 @@ Estimate FromError(double mean, double standard_error, std::int64_t n, bool unit
   return {mean, interval, n};
 }
 
-std::map<std::string, std::vector<double>> Group(const std::vector<std::pair<std::string, double>>& values) {
+std::map<std::string, std::vector<double>> Group(
+    const std::vector<std::pair<std::string, double>>& values) {
   std::map<std::string, std::vector<double>> clusters;
   for (const auto& [cluster, value] : values) clusters[cluster].push_back(value);
   return clusters;
@@ -40,22 +42,27 @@ std::vector<double> Values(const std::vector<std::pair<std::string, double>>& va
 
 Interval WilsonInterval(std::int64_t successes, std::int64_t n) {
   if (n <= 0) return {};
-  const double count = static_cast<double>(n), p = static_cast<double>(successes) / count, z2 = kZ95 * kZ95;
+  const double count = static_cast<double>(n), p = static_cast<double>(successes) / count,
+               z2 = kZ95 * kZ95;
   const double centre = (p + z2 / (2 * count)) / (1 + z2 / count);
-  const double half = kZ95 / (1 + z2 / count) * std::sqrt(p * (1 - p) / count + z2 / (4 * count * count));
-  return {successes == 0 ? 0.0 : std::max(0.0, centre - half), successes == n ? 1.0 : std::min(1.0, centre + half)};
+  const double half =
+      kZ95 / (1 + z2 / count) * std::sqrt(p * (1 - p) / count + z2 / (4 * count * count));
+  return {successes == 0 ? 0.0 : std::max(0.0, centre - half),
+          successes == n ? 1.0 : std::min(1.0, centre + half)};
 }
 
 Estimate MeanEstimate(const std::vector<double>& values) {
   const auto n = static_cast<std::int64_t>(values.size());
   if (n == 0) return {};
   const double mean = Mean(values);
-  if (std::all_of(values.begin(), values.end(), [](double value) { return value == 0 || value == 1; })) {
+  if (std::all_of(values.begin(), values.end(),
+                  [](double value) { return value == 0 || value == 1; })) {
     return {mean, WilsonInterval(std::count(values.begin(), values.end(), 1.0), n), n};
   }
   double squares = 0;
   for (const double value : values) squares += (value - mean) * (value - mean);
-  const double error = n < 2 ? 0 : std::sqrt(squares / static_cast<double>(n - 1) / static_cast<double>(n));
+  const double error =
+      n < 2 ? 0 : std::sqrt(squares / static_cast<double>(n - 1) / static_cast<double>(n));
   return FromError(mean, error, n, AllWithinUnit(values));
 }
 
@@ -71,7 +78,8 @@ Estimate ClusteredEstimate(const std::vector<std::pair<std::string, double>>& va
     sum += residual * residual;
   }
   const double count = static_cast<double>(plain.size()), c = static_cast<double>(clusters.size());
-  const Estimate clustered = FromError(simple.mean, std::sqrt(sum * c / (c - 1)) / count, simple.n, AllWithinUnit(plain));
+  const Estimate clustered =
+      FromError(simple.mean, std::sqrt(sum * c / (c - 1)) / count, simple.n, AllWithinUnit(plain));
   return clustered.interval.half_width() > simple.interval.half_width() ? clustered : simple;
 }
 
@@ -87,13 +95,15 @@ Estimate MacroEstimate(const std::vector<std::pair<std::string, double>>& values
     mean += centre / c;
     if (members.size() > 1) variance += squares / (n - 1) / n;
   }
-  return FromError(mean, std::sqrt(variance) / c, static_cast<std::int64_t>(values.size()), AllWithinUnit(Values(values)));
+  return FromError(mean, std::sqrt(variance) / c, static_cast<std::int64_t>(values.size()),
+                   AllWithinUnit(Values(values)));
 }
 
 double PassAtK(std::int64_t n, std::int64_t correct, std::int64_t k) {
   if (n - correct < k) return 1.0;
   double none = 1;
-  for (std::int64_t i = n - correct + 1; i <= n; ++i) none *= 1 - static_cast<double>(k) / static_cast<double>(i);
+  for (std::int64_t i = n - correct + 1; i <= n; ++i)
+    none *= 1 - static_cast<double>(k) / static_cast<double>(i);
   return 1 - none;
 }
 

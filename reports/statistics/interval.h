@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-/// The statistics behind every number that is printed with an interval. Pure functions; each is tested against constants
-/// computed independently.
+/// The statistics behind every number that is printed with an interval. Pure functions; each is
+/// tested against constants computed independently.
 namespace h1bench::reports {
 
 struct Interval {
@@ -24,25 +24,29 @@ struct Estimate {
 /// 97.5 % point of the normal distribution.
 inline constexpr double kZ95 = 1.959963984540054;
 
-/// Wilson's score interval of `successes` out of `n` (E. B. Wilson, 1927): honest near 0 and 1 and for small n.
+/// Wilson's score interval of `successes` out of `n` (E. B. Wilson, 1927): honest near 0 and 1 and
+/// for small n.
 Interval WilsonInterval(std::int64_t successes, std::int64_t n);
 
-/// Mean of values. All 0 or 1: Wilson's interval. Otherwise mean +- z * standard error with the n-1 variance, cut to the
-/// range [0, 1] when every value lies in it.
+/// Mean of values. All 0 or 1: Wilson's interval. Otherwise mean +- z * standard error with the n-1
+/// variance, cut to the range [0, 1] when every value lies in it.
 Estimate MeanEstimate(const std::vector<double>& values);
 
-/// Mean of values that come in clusters (questions of one MMLU subject, one context length). Variance of the sum over
-/// clusters as in E. Miller, arXiv 2411.00640: SE^2 = sum over clusters of (sum of residuals)^2 / n^2, times C/(C-1).
-/// Fewer than two clusters, or a clustered error below the plain one: MeanEstimate.
+/// Mean of values that come in clusters (questions of one MMLU subject, one context length).
+/// Variance of the sum over clusters as in E. Miller, arXiv 2411.00640: SE^2 = sum over clusters of
+/// (sum of residuals)^2 / n^2, times C/(C-1). Fewer than two clusters, or a clustered error below
+/// the plain one: MeanEstimate.
 Estimate ClusteredEstimate(const std::vector<std::pair<std::string, double>>& values);
 
 /// Mean of cluster means (macro average) with the standard error of independent cluster means.
 Estimate MacroEstimate(const std::vector<std::pair<std::string, double>>& values);
 
-/// Unbiased pass@k of one problem: 1 - C(n-c, k) / C(n, k) (M. Chen et al., arXiv 2107.03374). n >= k >= 1.
+/// Unbiased pass@k of one problem: 1 - C(n-c, k) / C(n, k) (M. Chen et al., arXiv 2107.03374). n >=
+/// k >= 1.
 double PassAtK(std::int64_t n, std::int64_t correct, std::int64_t k);
 
-/// The value below which `share` (0..1) of the sorted copy lies, by linear interpolation between neighbours. Empty: 0.
+/// The value below which `share` (0..1) of the sorted copy lies, by linear interpolation between
+/// neighbours. Empty: 0.
 double Percentile(std::vector<double> values, double share);
 
 }  // namespace h1bench::reports

@@ -21,8 +21,8 @@ struct Budget {
 class Replacement {
  public:
   static Result<Replacement> Read(const Node& node);
-  /// The text with all matches replaced. Hitting a limit leaves the rest as it is; with an exhausted
-  /// budget all of it.
+  /// The text with all matches replaced. Hitting a limit leaves the rest as it is; with an
+  /// exhausted budget all of it.
   std::string Apply(std::string text, Budget& budget) const;
 
  private:

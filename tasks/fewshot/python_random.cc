@@ -15,11 +15,13 @@ PythonRandom::PythonRandom(std::uint64_t seed) : state_() {
   if (seed >> 32 != 0) key.push_back(static_cast<std::uint32_t>(seed >> 32));
   state_[0] = 19650218U;
   for (std::size_t i = 1; i < kN; ++i) {
-    state_[i] = 1812433253U * (state_[i - 1] ^ (state_[i - 1] >> 30)) + static_cast<std::uint32_t>(i);
+    state_[i] =
+        1812433253U * (state_[i - 1] ^ (state_[i - 1] >> 30)) + static_cast<std::uint32_t>(i);
   }
   std::size_t i = 1, j = 0;
   for (std::size_t k = std::max(kN, key.size()); k > 0; --k) {
-    state_[i] = (state_[i] ^ ((state_[i - 1] ^ (state_[i - 1] >> 30)) * 1664525U)) + key[j] + static_cast<std::uint32_t>(j);
+    state_[i] = (state_[i] ^ ((state_[i - 1] ^ (state_[i - 1] >> 30)) * 1664525U)) + key[j] +
+                static_cast<std::uint32_t>(j);
     if (++i == kN) {
       state_[0] = state_[kN - 1];
       i = 1;
@@ -27,7 +29,8 @@ PythonRandom::PythonRandom(std::uint64_t seed) : state_() {
     if (++j == key.size()) j = 0;
   }
   for (std::size_t k = kN - 1; k > 0; --k) {
-    state_[i] = (state_[i] ^ ((state_[i - 1] ^ (state_[i - 1] >> 30)) * 1566083941U)) - static_cast<std::uint32_t>(i);
+    state_[i] = (state_[i] ^ ((state_[i - 1] ^ (state_[i - 1] >> 30)) * 1566083941U)) -
+                static_cast<std::uint32_t>(i);
     if (++i == kN) {
       state_[0] = state_[kN - 1];
       i = 1;
@@ -65,9 +68,12 @@ std::uint64_t PythonRandom::RandBelow(std::uint64_t n) {
 }
 
 std::vector<std::size_t> PythonRandom::Sample(std::size_t n, std::size_t k) {
-  // Lib/random.py chooses between a pool and a set by comparing their sizes; the two consume different draws.
+  // Lib/random.py chooses between a pool and a set by comparing their sizes; the two consume
+  // different draws.
   std::size_t set_size = 21;
-  if (k > 5) set_size += static_cast<std::size_t>(std::pow(4, std::ceil(std::log(static_cast<double>(k) * 3) / std::log(4.0))));
+  if (k > 5)
+    set_size += static_cast<std::size_t>(
+        std::pow(4, std::ceil(std::log(static_cast<double>(k) * 3) / std::log(4.0))));
   std::vector<std::size_t> drawn;
   drawn.reserve(k);
   if (n <= set_size) {

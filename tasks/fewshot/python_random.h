@@ -7,8 +7,9 @@
 
 namespace h1bench::tasks {
 
-/// CPython's random.Random for integer seeds: MT19937 seeded by init_by_array (Matsumoto and Nishimura 2002) and the draws
-/// of Lib/random.py (3.11). lm-eval's few-shot samples are draws of this generator, so prompts depend on every bit.
+/// CPython's random.Random for integer seeds: MT19937 seeded by init_by_array (Matsumoto and
+/// Nishimura 2002) and the draws of Lib/random.py (3.11). lm-eval's few-shot samples are draws of
+/// this generator, so prompts depend on every bit.
 class PythonRandom {
  public:
   explicit PythonRandom(std::uint64_t seed);

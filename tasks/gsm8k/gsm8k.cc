@@ -29,7 +29,8 @@ class WordProblems : public Task {
     return request;
   }
 
-  Score ScoreResponse(const Document& document, const Response& response, CodeJudge*) const override {
+  Score ScoreResponse(const Document& document, const Response& response,
+                      CodeJudge*) const override {
     const std::string strict = cot() ? Gsm8kCotStrict(response.text) : Gsm8kStrict(response.text);
     const std::string flexible = FlexibleExtract(response.text);
     Score score;
@@ -43,11 +44,19 @@ class WordProblems : public Task {
 
   Json Describe() const override {
     Json json;
-    json.Set("kind", "generate_until").Set("shots", shots_).Set("primary", kStrict).Set("metrics", Strings({kStrict, kFlexible}));
-    json.Set("filters", Strings({"strict-match", "flexible-extract"})).Set("chance", 0.0).Set("groups", Json(Json::Object{}));
+    json.Set("kind", "generate_until")
+        .Set("shots", shots_)
+        .Set("primary", kStrict)
+        .Set("metrics", Strings({kStrict, kFlexible}));
+    json.Set("filters", Strings({"strict-match", "flexible-extract"}))
+        .Set("chance", 0.0)
+        .Set("groups", Json(Json::Object{}));
     json.Set("headline", "micro").Set("version", 1);
-    json.Set("protocol", fmt::format("lm-eval {} 3.0: {}-shot, at most {} new tokens, {}", name(), shots_, max_new_tokens_,
-                                     temperature_ == 0 ? "greedy" : fmt::format("temperature {}", temperature_)));
+    json.Set(
+        "protocol",
+        fmt::format("lm-eval {} 3.0: {}-shot, at most {} new tokens, {}", name(), shots_,
+                    max_new_tokens_,
+                    temperature_ == 0 ? "greedy" : fmt::format("temperature {}", temperature_)));
     return json;
   }
 
@@ -57,15 +66,21 @@ class WordProblems : public Task {
   const char* name() const { return cot() ? "gsm8k_cot" : "gsm8k"; }
 
   Status LoadCommon(const TaskOptions& options, std::int64_t shots, std::int64_t most_shots) {
-    H1_RETURN_IF_ERROR(CheckAllowed(name(), options, {"shots", "limit", "max_new_tokens", "repeats", "temperature", "top_p", "fewshot_world_size"}));
+    H1_RETURN_IF_ERROR(CheckAllowed(name(), options,
+                                    {"shots", "limit", "max_new_tokens", "repeats", "temperature",
+                                     "top_p", "fewshot_world_size"}));
     H1_RETURN_IF_ERROR(CheckSampling(name(), options));
     H1_ASSIGN_OR_RETURN(shots_, Or(name(), "shots", options.shots, shots, 0, most_shots));
-    H1_ASSIGN_OR_RETURN(max_new_tokens_, Or(name(), "max_new_tokens", options.max_new_tokens, kDefaultTokens, 1, 1 << 20));
+    H1_ASSIGN_OR_RETURN(max_new_tokens_, Or(name(), "max_new_tokens", options.max_new_tokens,
+                                            kDefaultTokens, 1, 1 << 20));
     temperature_ = options.temperature;
     top_p_ = options.top_p;
     H1_ASSIGN_OR_RETURN(const std::filesystem::path folder, DataFolder(options, "gsm8k"));
-    H1_ASSIGN_OR_RETURN(const std::vector<Json> rows, ReadJsonLines(folder / "test.jsonl", {"question", "answer"}));
-    for (std::size_t i = 0; i < rows.size() && (options.limit < 0 || static_cast<std::int64_t>(i) < options.limit); ++i) {
+    H1_ASSIGN_OR_RETURN(const std::vector<Json> rows,
+                        ReadJsonLines(folder / "test.jsonl", {"question", "answer"}));
+    for (std::size_t i = 0;
+         i < rows.size() && (options.limit < 0 || static_cast<std::int64_t>(i) < options.limit);
+         ++i) {
       Document document;
       document.index = static_cast<std::int64_t>(i);
       document.gold = rows[i].Find("answer")->as_string();
@@ -85,9 +100,11 @@ class Gsm8k final : public WordProblems {
  public:
   Status Load(const TaskOptions& options) {
     H1_RETURN_IF_ERROR(LoadCommon(options, 5, 100));
-    H1_ASSIGN_OR_RETURN(const std::vector<Json> train, ReadJsonLines(options.data / "gsm8k/train.jsonl", {"question", "answer"}));
+    H1_ASSIGN_OR_RETURN(const std::vector<Json> train,
+                        ReadJsonLines(options.data / "gsm8k/train.jsonl", {"question", "answer"}));
     if (static_cast<std::int64_t>(train.size()) < shots_) {
-      return InvalidArgument("task gsm8k: shots: {} asked for, {} has {} rows", shots_, (options.data / "gsm8k/train.jsonl").string(), train.size());
+      return InvalidArgument("task gsm8k: shots: {} asked for, {} has {} rows", shots_,
+                             (options.data / "gsm8k/train.jsonl").string(), train.size());
     }
     DataDigest digest;
     H1_RETURN_IF_ERROR(digest.Add(options.data, "gsm8k/train.jsonl"));
@@ -101,20 +118,24 @@ class Gsm8k final : public WordProblems {
   bool cot() const override { return false; }
 
   std::string Context(const Document& document) const override {
-    return shots_of_[static_cast<std::size_t>(document.index)] + "Question: " + document.data.Find("question")->as_string() + "\nAnswer:";
+    return shots_of_[static_cast<std::size_t>(document.index)] +
+           "Question: " + document.data.Find("question")->as_string() + "\nAnswer:";
   }
 
-  /// lm-eval visits documents in order, each visit draws anew; on W ranks document d gets draw d / W. Keeping the draws
-  /// by document makes them independent of limits, batches and workers.
+  /// lm-eval visits documents in order, each visit draws anew; on W ranks document d gets draw d /
+  /// W. Keeping the draws by document makes them independent of limits, batches and workers.
   void DrawShots(const std::vector<Json>& train, const TaskOptions& options) {
     PythonRandom random(static_cast<std::uint64_t>(options.seed));
-    const auto world = static_cast<std::size_t>(std::max<std::int64_t>(1, options.fewshot_world_size));
+    const auto world =
+        static_cast<std::size_t>(std::max<std::int64_t>(1, options.fewshot_world_size));
     std::string current;
     for (std::size_t d = 0; d < documents_.size(); ++d) {
       if (d % world == 0) {
         current.clear();
-        for (const std::size_t row : random.Sample(train.size(), static_cast<std::size_t>(shots_))) {
-          current += "Question: " + train[row].Find("question")->as_string() + "\nAnswer: " + train[row].Find("answer")->as_string() + "\n\n";
+        for (const std::size_t row :
+             random.Sample(train.size(), static_cast<std::size_t>(shots_))) {
+          current += "Question: " + train[row].Find("question")->as_string() +
+                     "\nAnswer: " + train[row].Find("answer")->as_string() + "\n\n";
         }
       }
       shots_of_.push_back(current);
@@ -138,7 +159,8 @@ class Gsm8kCot final : public WordProblems {
     // Gold is what follows the last ####, stripped.
     for (Document& document : documents_) {
       const std::size_t mark = document.gold.rfind("####");
-      if (mark != std::string::npos) document.gold = Strip(std::string_view(document.gold).substr(mark + 4));
+      if (mark != std::string::npos)
+        document.gold = Strip(std::string_view(document.gold).substr(mark + 4));
     }
     return Status::Ok();
   }
@@ -153,7 +175,10 @@ class Gsm8kCot final : public WordProblems {
 
 }  // namespace
 
-const Registration kGsm8k("gsm8k", "grade-school word problems, 5-shot; strict-match and flexible-extract", MakeTask<Gsm8k>);
-const Registration kGsm8kCot("gsm8k_cot", "the same with the eight chain-of-thought exemplars", MakeTask<Gsm8kCot>);
+const Registration kGsm8k("gsm8k",
+                          "grade-school word problems, 5-shot; strict-match and flexible-extract",
+                          MakeTask<Gsm8k>);
+const Registration kGsm8kCot("gsm8k_cot", "the same with the eight chain-of-thought exemplars",
+                             MakeTask<Gsm8kCot>);
 
 }  // namespace h1bench::tasks

@@ -2,7 +2,8 @@
 #include "tasks/options.h"
 #include "tasks/registry.h"
 
-/// HumanEval (Chen et al., arXiv 2107.03374) as lm-eval's `humaneval` 1.0 and `humaneval_instruct` 4.0 ask it.
+/// HumanEval (Chen et al., arXiv 2107.03374) as lm-eval's `humaneval` 1.0 and
+/// `humaneval_instruct` 4.0 ask it.
 namespace h1bench::tasks {
 namespace {
 
@@ -13,19 +14,25 @@ class HumanEval : public Task {
   explicit HumanEval(bool instruct) : instruct_(instruct) {}
 
   Status Load(const TaskOptions& options) {
-    H1_RETURN_IF_ERROR(CheckAllowed(name(), options, {"limit", "max_new_tokens", "repeats", "temperature", "top_p"}));
+    H1_RETURN_IF_ERROR(CheckAllowed(
+        name(), options, {"limit", "max_new_tokens", "repeats", "temperature", "top_p"}));
     H1_RETURN_IF_ERROR(CheckSampling(name(), options));
-    H1_ASSIGN_OR_RETURN(max_new_tokens_, Or(name(), "max_new_tokens", options.max_new_tokens, kDefaultTokens, 1, 1 << 20));
+    H1_ASSIGN_OR_RETURN(max_new_tokens_, Or(name(), "max_new_tokens", options.max_new_tokens,
+                                            kDefaultTokens, 1, 1 << 20));
     temperature_ = options.temperature;
     top_p_ = options.top_p;
     const std::filesystem::path file = "humaneval/HumanEval.jsonl.gz";
     H1_ASSIGN_OR_RETURN(const std::filesystem::path folder, DataFolder(options, "humaneval"));
-    H1_ASSIGN_OR_RETURN(const std::vector<Json> rows,
-                        ReadJsonLines(options.data / file, {"task_id", "prompt", "canonical_solution", "test", "entry_point"}));
+    H1_ASSIGN_OR_RETURN(
+        const std::vector<Json> rows,
+        ReadJsonLines(options.data / file,
+                      {"task_id", "prompt", "canonical_solution", "test", "entry_point"}));
     DataDigest digest;
     H1_RETURN_IF_ERROR(digest.Add(options.data, file));
     digest_ = digest.Finish();
-    for (std::size_t i = 0; i < rows.size() && (options.limit < 0 || static_cast<std::int64_t>(i) < options.limit); ++i) {
+    for (std::size_t i = 0;
+         i < rows.size() && (options.limit < 0 || static_cast<std::int64_t>(i) < options.limit);
+         ++i) {
       Document document;
       document.index = static_cast<std::int64_t>(i);
       document.id = rows[i].Find("task_id")->as_string();
@@ -45,8 +52,10 @@ class HumanEval : public Task {
     Request request;
     request.context = prompt;
     if (instruct_) {
-      request.context = "Write a solution to the following problem and make sure that it passes the tests:\n```python\n" + prompt +
-                        "\n```\nHere is the completed function:\n```python\n" + prompt + "\n";
+      request.context =
+          "Write a solution to the following problem and make sure that it passes the "
+          "tests:\n```python\n" +
+          prompt + "\n```\nHere is the completed function:\n```python\n" + prompt + "\n";
     }
     request.stops = {"\nclass", "\ndef", "\n#", "\nif", "\nprint"};
     request.max_new_tokens = max_new_tokens_;
@@ -55,8 +64,10 @@ class HumanEval : public Task {
     return request;
   }
 
-  /// pass@1 of one response. pass@k over repeats is made by the report (it needs all responses of a document).
-  Score ScoreResponse(const Document& document, const Response& response, CodeJudge* judge) const override {
+  /// pass@1 of one response. pass@k over repeats is made by the report (it needs all responses of a
+  /// document).
+  Score ScoreResponse(const Document& document, const Response& response,
+                      CodeJudge* judge) const override {
     std::string completion = response.text;
     // The instruct prompt opens a fence: what follows the closing one is talk.
     if (instruct_) completion = completion.substr(0, completion.find("```"));
@@ -65,7 +76,9 @@ class HumanEval : public Task {
       score.verdict = "sandbox_error";
       score.detail = "code was not judged: no sandbox";
     } else {
-      score = judge->Judge(document.data.Find("prompt")->as_string(), completion, document.data.Find("test")->as_string(), document.data.Find("entry_point")->as_string());
+      score = judge->Judge(document.data.Find("prompt")->as_string(), completion,
+                           document.data.Find("test")->as_string(),
+                           document.data.Find("entry_point")->as_string());
     }
     score.extracted = completion;
     score.scores = {{"pass@1", score.verdict == "pass" ? 1.0 : 0.0}};
@@ -74,11 +87,21 @@ class HumanEval : public Task {
 
   Json Describe() const override {
     Json json;
-    json.Set("kind", "generate_until").Set("shots", 0).Set("primary", "pass@1").Set("metrics", Strings({"pass@1"}));
-    json.Set("chance", 0.0).Set("groups", Json(Json::Object{})).Set("headline", "micro").Set("version", 1).Set("code", true);
-    json.Set("protocol", fmt::format("lm-eval {}: 0-shot, at most {} new tokens, {}, judged in a sandbox with 3 s a program",
-                                     instruct_ ? "humaneval_instruct 4.0" : "humaneval 1.0", max_new_tokens_,
-                                     temperature_ == 0 ? "greedy" : fmt::format("temperature {}", temperature_)));
+    json.Set("kind", "generate_until")
+        .Set("shots", 0)
+        .Set("primary", "pass@1")
+        .Set("metrics", Strings({"pass@1"}));
+    json.Set("chance", 0.0)
+        .Set("groups", Json(Json::Object{}))
+        .Set("headline", "micro")
+        .Set("version", 1)
+        .Set("code", true);
+    json.Set(
+        "protocol",
+        fmt::format(
+            "lm-eval {}: 0-shot, at most {} new tokens, {}, judged in a sandbox with 3 s a program",
+            instruct_ ? "humaneval_instruct 4.0" : "humaneval 1.0", max_new_tokens_,
+            temperature_ == 0 ? "greedy" : fmt::format("temperature {}", temperature_)));
     return json;
   }
 
@@ -101,7 +124,11 @@ struct Instruct final : HumanEval {
 
 }  // namespace
 
-const Registration kHumanEval("humaneval", "164 functions to complete, 0-shot; pass@1 and pass@k, judged in a sandbox", MakeTask<Plain>);
-const Registration kHumanEvalInstruct("humaneval_instruct", "the same, asked as a chat with a started answer", MakeTask<Instruct>);
+const Registration kHumanEval(
+    "humaneval", "164 functions to complete, 0-shot; pass@1 and pass@k, judged in a sandbox",
+    MakeTask<Plain>);
+const Registration kHumanEvalInstruct("humaneval_instruct",
+                                      "the same, asked as a chat with a started answer",
+                                      MakeTask<Instruct>);
 
 }  // namespace h1bench::tasks

@@ -19,7 +19,8 @@ using Row = std::vector<std::string>;
 
 std::string Question(const Row& row) {
   std::string text = Strip(row[0]);
-  for (std::size_t choice = 0; choice < 4; ++choice) text += fmt::format("\n{}. {}", kLetters[choice], row[choice + 1]);
+  for (std::size_t choice = 0; choice < 4; ++choice)
+    text += fmt::format("\n{}. {}", kLetters[choice], row[choice + 1]);
   return text + "\nAnswer:";
 }
 
@@ -27,7 +28,8 @@ Status CheckRows(const std::filesystem::path& file, const std::vector<Row>& rows
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::string& letter = rows[i][5];
     if (letter.size() != 1 || kLetters.find(letter) == std::string_view::npos) {
-      return Corrupt("{}: row {}: expected the answer A, B, C or D, found \"{}\"", file.string(), i, VisibleText(letter.substr(0, 40)));
+      return Corrupt("{}: row {}: expected the answer A, B, C or D, found \"{}\"", file.string(), i,
+                     VisibleText(letter.substr(0, 40)));
     }
   }
   return Status::Ok();
@@ -42,7 +44,8 @@ class Mmlu final : public Task {
     H1_RETURN_IF_ERROR(ChooseSubjects(options.subjects));
     DataDigest digest;
     for (const MmluSubject* subject : subjects_) {
-      H1_RETURN_IF_ERROR(LoadSubject(options.data, std::string(subject->name), options.limit, digest));
+      H1_RETURN_IF_ERROR(
+          LoadSubject(options.data, std::string(subject->name), options.limit, digest));
     }
     digest_ = digest.Finish();
     return Status::Ok();
@@ -57,10 +60,13 @@ class Mmlu final : public Task {
     return request;
   }
 
-  /// acc: the continuation with the highest log-likelihood is the gold one; the first of equals, as np.argmax.
-  Score ScoreResponse(const Document& document, const Response& response, CodeJudge*) const override {
+  /// acc: the continuation with the highest log-likelihood is the gold one; the first of equals, as
+  /// np.argmax.
+  Score ScoreResponse(const Document& document, const Response& response,
+                      CodeJudge*) const override {
     Score score;
-    const auto best = std::max_element(response.loglikelihoods.begin(), response.loglikelihoods.end());
+    const auto best =
+        std::max_element(response.loglikelihoods.begin(), response.loglikelihoods.end());
     const auto place = static_cast<std::size_t>(best - response.loglikelihoods.begin());
     score.extracted = place < kLetters.size() ? std::string(1, kLetters[place]) : std::string();
     score.scores = {{"acc", score.extracted == document.gold ? 1.0 : 0.0}};
@@ -71,13 +77,21 @@ class Mmlu final : public Task {
 
   Json Describe() const override {
     std::map<std::string, std::vector<std::string>> groups;
-    for (const MmluSubject* subject : subjects_) groups[std::string(subject->group)].emplace_back(subject->name);
+    for (const MmluSubject* subject : subjects_)
+      groups[std::string(subject->group)].emplace_back(subject->name);
     Json by_group{Json::Object{}};
     for (const auto& [group, members] : groups) by_group.Set(group, Strings(members));
     Json json;
-    json.Set("kind", "loglikelihood").Set("shots", shots_).Set("primary", "acc").Set("metrics", Strings({"acc"}));
+    json.Set("kind", "loglikelihood")
+        .Set("shots", shots_)
+        .Set("primary", "acc")
+        .Set("metrics", Strings({"acc"}));
     json.Set("chance", 0.25).Set("groups", by_group).Set("headline", "micro").Set("version", 1);
-    json.Set("protocol", fmt::format("lm-eval mmlu 1.0: {}-shot from dev in file order, log-likelihood of \" A\" to \" D\"", shots_));
+    json.Set(
+        "protocol",
+        fmt::format(
+            "lm-eval mmlu 1.0: {}-shot from dev in file order, log-likelihood of \" A\" to \" D\"",
+            shots_));
     return json;
   }
 
@@ -89,15 +103,18 @@ class Mmlu final : public Task {
       if (std::find(names.begin(), names.end(), name) != names.end()) continue;
       const std::string near = NearestWord(name, names);
       return InvalidArgument("task mmlu: unknown subject \"{}\".{} Known: {}", VisibleText(name),
-                             near.empty() ? "" : fmt::format(" Did you mean \"{}\"?", near), fmt::join(names, " "));
+                             near.empty() ? "" : fmt::format(" Did you mean \"{}\"?", near),
+                             fmt::join(names, " "));
     }
     for (const MmluSubject& subject : kMmluSubjects) {
-      if (wanted.empty() || std::find(wanted.begin(), wanted.end(), subject.name) != wanted.end()) subjects_.push_back(&subject);
+      if (wanted.empty() || std::find(wanted.begin(), wanted.end(), subject.name) != wanted.end())
+        subjects_.push_back(&subject);
     }
     return Status::Ok();
   }
 
-  Status LoadSubject(const std::filesystem::path& data, const std::string& subject, std::int64_t limit, DataDigest& digest) {
+  Status LoadSubject(const std::filesystem::path& data, const std::string& subject,
+                     std::int64_t limit, DataDigest& digest) {
     const std::filesystem::path dev = std::filesystem::path("mmlu/dev") / (subject + "_dev.csv");
     const std::filesystem::path test = std::filesystem::path("mmlu/test") / (subject + "_test.csv");
     H1_RETURN_IF_ERROR(digest.Add(data, dev));
@@ -107,17 +124,20 @@ class Mmlu final : public Task {
     H1_ASSIGN_OR_RETURN(const std::vector<Row> rows, ReadCsv(data / test, 6));
     H1_RETURN_IF_ERROR(CheckRows(data / test, rows));
     if (static_cast<std::int64_t>(shots.size()) < shots_) {
-      return Corrupt("{}: expected at least {} rows for the shots, found {}", (data / dev).string(), shots_, shots.size());
+      return Corrupt("{}: expected at least {} rows for the shots, found {}", (data / dev).string(),
+                     shots_, shots.size());
     }
     std::string name = subject;
     std::replace(name.begin(), name.end(), '_', ' ');
-    std::string header = fmt::format("The following are multiple choice questions (with answers) about {}.\n\n", name);
+    std::string header = fmt::format(
+        "The following are multiple choice questions (with answers) about {}.\n\n", name);
     for (std::int64_t shot = 0; shot < shots_; ++shot) {
       const Row& row = shots[static_cast<std::size_t>(shot)];
       header += Question(row) + " " + row[5] + "\n\n";
     }
     headers_[subject] = std::move(header);
-    for (std::size_t i = 0; i < rows.size() && (limit < 0 || static_cast<std::int64_t>(i) < limit); ++i) {
+    for (std::size_t i = 0; i < rows.size() && (limit < 0 || static_cast<std::int64_t>(i) < limit);
+         ++i) {
       Document document;
       document.subset = subject;
       document.index = static_cast<std::int64_t>(i);
@@ -137,6 +157,8 @@ class Mmlu final : public Task {
 
 }  // namespace
 
-const Registration kMmlu("mmlu", "57 subjects of multiple choice, 5-shot; accuracy, micro and macro, four groups", MakeTask<Mmlu>);
+const Registration kMmlu(
+    "mmlu", "57 subjects of multiple choice, 5-shot; accuracy, micro and macro, four groups",
+    MakeTask<Mmlu>);
 
 }  // namespace h1bench::tasks

@@ -9,8 +9,8 @@ struct MmluSubject {
   std::string_view name, group;
 };
 
-/// The 57 subjects in alphabetical order with lm-eval's groups (its mmlu task files anatomy under stem; hendrycks/test
-/// files it under other).
+/// The 57 subjects in alphabetical order with lm-eval's groups (its mmlu task files anatomy under
+/// stem; hendrycks/test files it under other).
 inline constexpr std::array<MmluSubject, 57> kMmluSubjects = {{
     {"abstract_algebra", "stem"},
     {"anatomy", "stem"},

@@ -5,9 +5,10 @@
 
 namespace h1bench::tasks {
 
-/// The haystack of the niah task: plain sentences of our own, repeated in this order and joined by one space. The needle
-/// goes between two of them. The demo model is trained on the same text (demo/corpus.py reads this file), so a change here
-/// changes prompts, hashes and the demo's scores.
+/// The haystack of the niah task: plain sentences of our own, repeated in this order and joined by
+/// one space. The needle goes between two of them. The demo model is trained on the same text
+/// (demo/corpus.py reads this file), so a change here changes prompts, hashes and the demo's
+/// scores.
 inline constexpr std::array<std::string_view, 32> kHaystack = {
     "The baker opened the door before the sun was up.",
     "A small boat moved slowly across the lake.",
@@ -45,20 +46,24 @@ inline constexpr std::array<std::string_view, 32> kHaystack = {
 
 /// Words a key is made of ("quiet-river"): adjective, hyphen, noun.
 inline constexpr std::array<std::string_view, 16> kKeyAdjectives = {
-    "amber", "brave", "calm", "early", "gentle", "golden", "hidden", "little",
-    "lucky", "narrow", "proud", "quiet", "rapid", "silver", "tall",  "young"};
+    "amber", "brave",  "calm",  "early", "gentle", "golden", "hidden", "little",
+    "lucky", "narrow", "proud", "quiet", "rapid",  "silver", "tall",   "young"};
 inline constexpr std::array<std::string_view, 16> kKeyNouns = {
     "anchor", "basket", "candle", "falcon", "garden", "island", "ladder", "lantern",
     "meadow", "mirror", "needle", "pepper", "river",  "saddle", "tunnel", "window"};
 
-/// RULER's single-needle wording (NVIDIA/RULER, scripts/data/synthetic/niah.py, after its singular replacements).
-/// The needle is `kNeedle` with key and value; the prompt is kBefore + haystack + kAfter with the key twice.
-inline constexpr std::string_view kNeedle = "One of the special magic numbers for {key} is: {value}.";
+/// RULER's single-needle wording (NVIDIA/RULER, scripts/data/synthetic/niah.py, after its singular
+/// replacements). The needle is `kNeedle` with key and value; the prompt is kBefore + haystack +
+/// kAfter with the key twice.
+inline constexpr std::string_view kNeedle =
+    "One of the special magic numbers for {key} is: {value}.";
 inline constexpr std::string_view kBefore =
-    "A special magic number is hidden within the following text. Make sure to memorize it. I will quiz you about the "
+    "A special magic number is hidden within the following text. Make sure to memorize it. I will "
+    "quiz you about the "
     "number afterwards.\n";
 inline constexpr std::string_view kAfter =
-    "\nWhat is the special magic number for {key} mentioned in the provided text? The special magic number for {key} "
+    "\nWhat is the special magic number for {key} mentioned in the provided text? The special "
+    "magic number for {key} "
     "mentioned in the provided text is";
 
 }  // namespace h1bench::tasks

@@ -12,7 +12,8 @@ namespace {
 
 std::string Replace(std::string_view text, std::string_view what, std::string_view with) {
   std::string out;
-  for (std::size_t place = text.find(what); place != std::string_view::npos; place = text.find(what)) {
+  for (std::size_t place = text.find(what); place != std::string_view::npos;
+       place = text.find(what)) {
     out.append(text.substr(0, place)).append(with);
     text.remove_prefix(place + what.size());
   }
@@ -25,16 +26,19 @@ struct Needle {
 
 /// A function of (seed, length, depth, number) and nothing else.
 Needle DrawNeedle(std::int64_t seed, std::int64_t length, double depth, std::int64_t number) {
-  const std::string hex = Sha256Hex(fmt::format("h1bench niah {} {} {} {}", seed, length, depth, number));
+  const std::string hex =
+      Sha256Hex(fmt::format("h1bench niah {} {} {} {}", seed, length, depth, number));
   PythonRandom random(std::stoull(hex.substr(0, 15), nullptr, 16));
   const auto adjective = kKeyAdjectives[random.RandBelow(kKeyAdjectives.size())];
   const auto noun = kKeyNouns[random.RandBelow(kKeyNouns.size())];
-  return {fmt::format("{}-{}", adjective, noun), std::to_string(random.RandInt(1'000'000, 9'999'999))};
+  return {fmt::format("{}-{}", adjective, noun),
+          std::to_string(random.RandInt(1'000'000, 9'999'999))};
 }
 
 std::string Prompt(std::int64_t sentences, double depth, const Needle& needle) {
   const auto place = static_cast<std::int64_t>(static_cast<double>(sentences) * depth / 100.0);
-  const std::string hidden = Replace(Replace(kNeedle, "{key}", needle.key), "{value}", needle.value);
+  const std::string hidden =
+      Replace(Replace(kNeedle, "{key}", needle.key), "{value}", needle.value);
   std::string text(kBefore);
   for (std::int64_t i = 0; i <= sentences; ++i) {
     if (i == place) text += hidden + (i < sentences ? " " : "");
@@ -49,16 +53,22 @@ std::string Prompt(std::int64_t sentences, double depth, const Needle& needle) {
 class Niah final : public Task {
  public:
   Status Load(const TaskOptions& options) {
-    H1_RETURN_IF_ERROR(CheckAllowed("niah", options, {"lengths", "depths", "samples", "max_new_tokens"}));
-    if (!options.count_tokens) return InvalidArgument("task niah: its prompts fill a length in tokens of a model: give one (--model DIR)");
-    H1_ASSIGN_OR_RETURN(max_new_tokens_, Or("niah", "max_new_tokens", options.max_new_tokens, 32, 1, 4096));
+    H1_RETURN_IF_ERROR(
+        CheckAllowed("niah", options, {"lengths", "depths", "samples", "max_new_tokens"}));
+    if (!options.count_tokens)
+      return InvalidArgument(
+          "task niah: its prompts fill a length in tokens of a model: give one (--model DIR)");
+    H1_ASSIGN_OR_RETURN(max_new_tokens_,
+                        Or("niah", "max_new_tokens", options.max_new_tokens, 32, 1, 4096));
     H1_ASSIGN_OR_RETURN(samples_, Or("niah", "samples", options.samples, 5, 1, 1000));
-    lengths_ = options.lengths.empty() ? std::vector<std::int64_t>{1024, 2048, 4096} : options.lengths;
+    lengths_ =
+        options.lengths.empty() ? std::vector<std::int64_t>{1024, 2048, 4096} : options.lengths;
     depths_ = options.depths.empty() ? std::vector<double>{0, 25, 50, 75, 100} : options.depths;
     seed_ = options.seed;
     for (const std::int64_t length : lengths_) {
       for (const double depth : depths_) {
-        for (std::int64_t number = 0; number < samples_; ++number) H1_RETURN_IF_ERROR(AddDocument(options, length, depth, number));
+        for (std::int64_t number = 0; number < samples_; ++number)
+          H1_RETURN_IF_ERROR(AddDocument(options, length, depth, number));
       }
     }
     std::string words;
@@ -78,8 +88,10 @@ class Niah final : public Task {
     return request;
   }
 
-  /// 1 when the response holds the number (RULER's `all` scorer with one reference); extracted: its first 7-digit number.
-  Score ScoreResponse(const Document& document, const Response& response, CodeJudge*) const override {
+  /// 1 when the response holds the number (RULER's `all` scorer with one reference); extracted: its
+  /// first 7-digit number.
+  Score ScoreResponse(const Document& document, const Response& response,
+                      CodeJudge*) const override {
     static const Regex kNumber = Regex::Constant("(?<![0-9])([0-9]{7})(?![0-9])");
     Score score;
     const auto found = kNumber.FindAll(response.text, 1);
@@ -94,23 +106,35 @@ class Niah final : public Task {
     for (const double depth : depths_) depths.Push(depth);
     Json grid, json;
     grid.Set("lengths", lengths).Set("depths", depths);
-    json.Set("kind", "generate_until").Set("shots", 0).Set("primary", "match").Set("metrics", Strings({"match"}));
-    json.Set("chance", 0.0).Set("groups", Json(Json::Object{})).Set("grid", grid).Set("headline", "micro").Set("version", 1);
-    json.Set("protocol", fmt::format("one 7-digit number in plain sentences, RULER's single-needle wording, {} a cell, at most {} new tokens, greedy",
+    json.Set("kind", "generate_until")
+        .Set("shots", 0)
+        .Set("primary", "match")
+        .Set("metrics", Strings({"match"}));
+    json.Set("chance", 0.0)
+        .Set("groups", Json(Json::Object{}))
+        .Set("grid", grid)
+        .Set("headline", "micro")
+        .Set("version", 1);
+    json.Set("protocol", fmt::format("one 7-digit number in plain sentences, RULER's single-needle "
+                                     "wording, {} a cell, at most {} new tokens, greedy",
                                      samples_, max_new_tokens_));
     return json;
   }
 
  private:
   /// The largest haystack with which prompt and answer fit the length, found by bisection.
-  Status AddDocument(const TaskOptions& options, std::int64_t length, double depth, std::int64_t number) {
+  Status AddDocument(const TaskOptions& options, std::int64_t length, double depth,
+                     std::int64_t number) {
     const Needle needle = DrawNeedle(seed_, length, depth, number);
     const auto fits = [&](std::int64_t sentences) {
       return options.count_tokens(Prompt(sentences, depth, needle)) + max_new_tokens_ <= length;
     };
     if (!fits(1)) {
-      return InvalidArgument("task niah: lengths: {} tokens are too few for the question, one sentence and {} new tokens. Use {} or more.",
-                             length, max_new_tokens_, options.count_tokens(Prompt(1, depth, needle)) + max_new_tokens_);
+      return InvalidArgument(
+          "task niah: lengths: {} tokens are too few for the question, one sentence and {} new "
+          "tokens. Use {} or more.",
+          length, max_new_tokens_,
+          options.count_tokens(Prompt(1, depth, needle)) + max_new_tokens_);
     }
     std::int64_t low = 1, high = length;  // a sentence is at least one token
     while (high - low > 1) {
@@ -121,7 +145,9 @@ class Niah final : public Task {
     document.subset = fmt::format("{}/{}", length, depth);
     document.index = number;
     document.gold = needle.value;
-    document.data.Set("prompt", Prompt(low, depth, needle)).Set("length", length).Set("depth", depth);
+    document.data.Set("prompt", Prompt(low, depth, needle))
+        .Set("length", length)
+        .Set("depth", depth);
     documents_.push_back(std::move(document));
     return Status::Ok();
   }
@@ -135,6 +161,8 @@ class Niah final : public Task {
 
 }  // namespace
 
-const Registration kNiah("niah", "a 7-digit needle in a haystack, on a grid of context lengths and depths", MakeTask<Niah>);
+const Registration kNiah("niah",
+                         "a 7-digit needle in a haystack, on a grid of context lengths and depths",
+                         MakeTask<Niah>);
 
 }  // namespace h1bench::tasks

@@ -22,21 +22,49 @@ constexpr int kSeccomp = 7;  // where bubblewrap finds the filter
 
 std::vector<std::string> Arguments(const JailPlan& plan, const std::string& script) {
   const std::string user = std::to_string(plan.user);
-  std::vector<std::string> arguments = {
-      "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL",
-      "--uid", user, "--gid", user, "--hostname", "sandbox", "--seccomp", std::to_string(kSeccomp),
-      "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
-      "--size", "65536", "--tmpfs", "/dev"};
+  std::vector<std::string> arguments = {"bwrap",
+                                        "--unshare-all",
+                                        "--die-with-parent",
+                                        "--new-session",
+                                        "--clearenv",
+                                        "--cap-drop",
+                                        "ALL",
+                                        "--uid",
+                                        user,
+                                        "--gid",
+                                        user,
+                                        "--hostname",
+                                        "sandbox",
+                                        "--seccomp",
+                                        std::to_string(kSeccomp),
+                                        "--ro-bind",
+                                        "/usr",
+                                        "/usr",
+                                        "--symlink",
+                                        "usr/bin",
+                                        "/bin",
+                                        "--symlink",
+                                        "usr/lib",
+                                        "/lib",
+                                        "--symlink",
+                                        "usr/lib64",
+                                        "/lib64",
+                                        "--size",
+                                        "65536",
+                                        "--tmpfs",
+                                        "/dev"};
   for (const char* device : {"/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"}) {
     arguments.insert(arguments.end(), {"--dev-bind", device, device});
   }
-  arguments.insert(arguments.end(), {"--remount-ro", "/dev", "--size", "16777216", "--tmpfs", "/tmp", "--chdir", "/tmp", "--remount-ro", "/",
-                                     "--", "/usr/bin/python3", "-I", "-S", "-c", script});
+  arguments.insert(arguments.end(), {"--remount-ro", "/dev", "--size", "16777216", "--tmpfs",
+                                     "/tmp", "--chdir", "/tmp", "--remount-ro", "/", "--",
+                                     "/usr/bin/python3", "-I", "-S", "-c", script});
   return arguments;
 }
 
 /// In the child: descriptors in place, identity dropped. Only async-signal-safe calls.
-[[noreturn]] void Become(const JailPlan& plan, const JailFiles& files, int seccomp, char* const* arguments) {
+[[noreturn]] void Become(const JailPlan& plan, const JailFiles& files, int seccomp,
+                         char* const* arguments) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   // Out of the way first, so that no dup2 overwrites one that is still needed.
   int moved[5];
@@ -52,8 +80,9 @@ std::vector<std::string> Arguments(const JailPlan& plan, const std::string& scri
     }
   }
   syscall(SYS_close_range, kSeccomp + 1, ~0U, 0);
-  if (plan.change_user && (setgroups(0, nullptr) != 0 || setresgid(plan.user, plan.user, plan.user) != 0 ||
-                           setresuid(plan.user, plan.user, plan.user) != 0)) {
+  if (plan.change_user &&
+      (setgroups(0, nullptr) != 0 || setresgid(plan.user, plan.user, plan.user) != 0 ||
+       setresuid(plan.user, plan.user, plan.user) != 0)) {
     _exit(125);
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // changing the user clears it

@@ -20,9 +20,10 @@ struct JailFiles {
   int reading = -1, writing = -1, job = -1, verdict = -1;
 };
 
-/// Starts `script` under python3 in a bubblewrap jail: own user, pid, net, ipc, uts and cgroup namespaces, /usr read-only
-/// and nothing else of the host, 16 MiB of /tmp, no environment, no capabilities, the system call filter, dies with its
-/// parent. Returns the process id of bubblewrap; killing it kills everything inside.
+/// Starts `script` under python3 in a bubblewrap jail: own user, pid, net, ipc, uts and cgroup
+/// namespaces, /usr read-only and nothing else of the host, 16 MiB of /tmp, no environment, no
+/// capabilities, the system call filter, dies with its parent. Returns the process id of
+/// bubblewrap; killing it kills everything inside.
 Result<pid_t> StartJail(const JailPlan& plan, const std::string& script, const JailFiles& files);
 
 /// An anonymous file that holds `bytes`, read from its start.

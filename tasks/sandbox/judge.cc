@@ -33,7 +33,8 @@ class TwoProcessJudge final : public CodeJudge {
 
   Status Start(const JailPlan& plan, int slot, double wall_seconds) {
     int ends[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return IoError("sandbox: socketpair: {}", std::strerror(errno));
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+      return IoError("sandbox: socketpair: {}", std::strerror(errno));
     JailPlan own = plan;
     own.user += static_cast<uid_t>(slot);
     const pid_t child = fork();
@@ -48,19 +49,24 @@ class TwoProcessJudge final : public CodeJudge {
     return Status::Ok();
   }
 
-  Score Judge(const std::string& prompt, const std::string& completion, const std::string& tests, const std::string& entry_point) override {
+  Score Judge(const std::string& prompt, const std::string& completion, const std::string& tests,
+              const std::string& entry_point) override {
     Json job;
-    job.Set("prompt", prompt).Set("program", prompt + completion).Set("tests", tests).Set("entry_point", entry_point);
+    job.Set("prompt", prompt)
+        .Set("program", prompt + completion)
+        .Set("tests", tests)
+        .Set("entry_point", entry_point);
     std::string answer;
     const std::size_t slot = Take();
-    const bool answered = SendMessage(launchers_[slot].channel, WriteJson(job)) && ReceiveMessage(launchers_[slot].channel, answer);
+    const bool answered = SendMessage(launchers_[slot].channel, WriteJson(job)) &&
+                          ReceiveMessage(launchers_[slot].channel, answer);
     Give(slot);
     Score score;
     score.verdict = "sandbox_error";
     score.detail = "the launcher is gone";
     const auto json = answered ? ParseJson(answer) : Result<Json>(Internal("no answer"));
-    if (json.ok() && json->Find("verdict") != nullptr && json->Find("verdict")->is_string() && json->Find("detail") != nullptr &&
-        json->Find("detail")->is_string()) {
+    if (json.ok() && json->Find("verdict") != nullptr && json->Find("verdict")->is_string() &&
+        json->Find("detail") != nullptr && json->Find("detail")->is_string()) {
       score.verdict = json->Find("verdict")->as_string();
       score.detail = json->Find("detail")->as_string();
     }
@@ -93,7 +99,8 @@ class TwoProcessJudge final : public CodeJudge {
 /// Does a jail of this kind run a right program and fail a wrong one?
 bool Works(const JailPlan& plan, std::string& why) {
   const char* prompt = "def f(x):\n    pass\n";
-  for (const auto& [body, expected] : {std::pair("def f(x):\n    return x + 1\n", "\"pass\""), std::pair("def f(x):\n    return x\n", "\"fail\"")}) {
+  for (const auto& [body, expected] : {std::pair("def f(x):\n    return x + 1\n", "\"pass\""),
+                                       std::pair("def f(x):\n    return x\n", "\"fail\"")}) {
     Json job;
     job.Set("prompt", prompt).Set("program", body).Set("entry_point", "f");
     job.Set("tests", "def check(candidate):\n    assert candidate(1) == 2\n");
@@ -109,24 +116,32 @@ bool Works(const JailPlan& plan, std::string& why) {
 }  // namespace
 
 Result<std::unique_ptr<CodeJudge>> LaunchJudge(const JudgeOptions& options) {
-  for (const auto& [program, package] : {std::pair("/usr/bin/bwrap", "bubblewrap"), std::pair("/usr/bin/python3", "python3")}) {
+  for (const auto& [program, package] :
+       {std::pair("/usr/bin/bwrap", "bubblewrap"), std::pair("/usr/bin/python3", "python3")}) {
     if (access(program, X_OK) != 0) {
-      return FailedPrecondition("code cannot be judged here: {} is missing. Install it (apt install {}). Model-written code is never run without a sandbox.",
-                                program, package);
+      return FailedPrecondition(
+          "code cannot be judged here: {} is missing. Install it (apt install {}). Model-written "
+          "code is never run without a sandbox.",
+          program, package);
     }
   }
   std::string why;
   JailPlan plan;
   plan.change_user = geteuid() == 0;
   if (!Works(plan, why)) {
-    plan.change_user = false;  // root of a container that may not make user namespaces as another user
+    plan.change_user =
+        false;  // root of a container that may not make user namespaces as another user
     if (!Works(plan, why)) {
-      return FailedPrecondition("code cannot be judged here: bubblewrap could not make its namespaces ({}). On Debian: "
-                                "sysctl kernel.unprivileged_userns_clone=1. Model-written code is never run without a sandbox.", why);
+      return FailedPrecondition(
+          "code cannot be judged here: bubblewrap could not make its namespaces ({}). On Debian: "
+          "sysctl kernel.unprivileged_userns_clone=1. Model-written code is never run without a "
+          "sandbox.",
+          why);
     }
   }
   auto judge = std::make_unique<TwoProcessJudge>();
-  for (int slot = 0; slot < std::max(1, options.parallel); ++slot) H1_RETURN_IF_ERROR(judge->Start(plan, slot, options.wall_seconds));
+  for (int slot = 0; slot < std::max(1, options.parallel); ++slot)
+    H1_RETURN_IF_ERROR(judge->Start(plan, slot, options.wall_seconds));
   return std::unique_ptr<CodeJudge>(std::move(judge));
 }
 

@@ -63,7 +63,8 @@ std::string Verdict(const char* verdict, const std::string& detail) {
   return WriteJson(json);
 }
 
-Result<pid_t> StartWithJob(const JailPlan& plan, const std::string& script, const Json& job, JailFiles files) {
+Result<pid_t> StartWithJob(const JailPlan& plan, const std::string& script, const Json& job,
+                           JailFiles files) {
   H1_ASSIGN_OR_RETURN(files.job, MakeFile(WriteJson(job)));
   auto started = StartJail(plan, script, files);
   close(files.job);
@@ -76,11 +77,14 @@ Json Pick(const Json& job, std::initializer_list<const char*> keys) {
   return part;
 }
 
-/// Reads the checker's verdict line; nothing at the deadline, an empty text when the checker ended without one.
+/// Reads the checker's verdict line; nothing at the deadline, an empty text when the checker ended
+/// without one.
 std::optional<std::string> AwaitVerdict(int file, std::chrono::steady_clock::time_point deadline) {
   std::string text;
   while (text.find('\n') == std::string::npos && text.size() < kMaxVerdict) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+                          deadline - std::chrono::steady_clock::now())
+                          .count();
     if (left <= 0) return std::nullopt;
     pollfd waiting = {file, POLLIN, 0};
     if (poll(&waiting, 1, static_cast<int>(left)) <= 0) continue;
@@ -98,11 +102,14 @@ std::string JudgeOne(const JailPlan& plan, const std::string& text, double wall_
   auto job = ParseJson(text);
   if (!job.ok()) return Verdict("sandbox_error", job.status().message());
   Pipe calls, replies, verdicts;
-  if (!calls.ok() || !replies.ok() || !verdicts.ok()) return Verdict("sandbox_error", "no file descriptors left");
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<std::int64_t>(wall_seconds * 1000));
+  if (!calls.ok() || !replies.ok() || !verdicts.ok())
+    return Verdict("sandbox_error", "no file descriptors left");
+  const auto deadline = std::chrono::steady_clock::now() +
+                        std::chrono::milliseconds(static_cast<std::int64_t>(wall_seconds * 1000));
 
   Jail candidate, checker;
-  auto started = StartWithJob(plan, kCandidateProgram, Pick(*job, {"program", "entry_point"}), {calls.read_end(), replies.write_end(), -1, -1});
+  auto started = StartWithJob(plan, kCandidateProgram, Pick(*job, {"program", "entry_point"}),
+                              {calls.read_end(), replies.write_end(), -1, -1});
   if (!started.ok()) return Verdict("sandbox_error", started.status().message());
   candidate.process = *started;
   calls.CloseRead();
@@ -149,7 +156,8 @@ bool ReceiveExactly(int channel, char* bytes, std::size_t count) {
 
 bool ReceiveMessage(int channel, std::string& message) {
   std::uint32_t size = 0;
-  if (!ReceiveExactly(channel, reinterpret_cast<char*>(&size), sizeof(size)) || size > kMaxMessage) return false;
+  if (!ReceiveExactly(channel, reinterpret_cast<char*>(&size), sizeof(size)) || size > kMaxMessage)
+    return false;
   message.resize(size);
   return ReceiveExactly(channel, message.data(), size);
 }

@@ -13,18 +13,78 @@
 namespace h1bench::tasks {
 namespace {
 
-// No sockets, no new namespaces, no tracing, no keys or locks that other jails could read, no kernel interfaces beside
-// the ordinary ones. Unknown names (older libseccomp) are skipped: they do not exist on that kernel's table either.
-constexpr std::array kDenied = {
-    "socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg", "sendmmsg",
-    "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "fsopen", "fsmount", "fsconfig", "move_mount",
-    "open_tree", "mount_setattr", "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd",
-    "pidfd_open", "keyctl", "add_key", "request_key", "flock", "bpf", "perf_event_open", "userfaultfd",
-    "io_uring_setup", "io_uring_enter", "io_uring_register", "init_module", "finit_module", "delete_module",
-    "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "syslog", "acct", "quotactl", "personality",
-    "open_by_handle_at", "name_to_handle_at", "lookup_dcookie", "shmget", "semget", "msgget", "mq_open", "iopl",
-    "ioperm", "settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "sethostname", "setdomainname", "memfd_secret",
-    "landlock_create_ruleset", "fanotify_init", "vhangup"};
+// No sockets, no new namespaces, no tracing, no keys or locks that other jails could read, no
+// kernel interfaces beside the ordinary ones. Unknown names (older libseccomp) are skipped: they do
+// not exist on that kernel's table either.
+constexpr std::array kDenied = {"socket",
+                                "socketpair",
+                                "connect",
+                                "bind",
+                                "listen",
+                                "accept",
+                                "accept4",
+                                "sendto",
+                                "sendmsg",
+                                "sendmmsg",
+                                "unshare",
+                                "setns",
+                                "mount",
+                                "umount2",
+                                "pivot_root",
+                                "chroot",
+                                "fsopen",
+                                "fsmount",
+                                "fsconfig",
+                                "move_mount",
+                                "open_tree",
+                                "mount_setattr",
+                                "ptrace",
+                                "process_vm_readv",
+                                "process_vm_writev",
+                                "kcmp",
+                                "pidfd_getfd",
+                                "pidfd_open",
+                                "keyctl",
+                                "add_key",
+                                "request_key",
+                                "flock",
+                                "bpf",
+                                "perf_event_open",
+                                "userfaultfd",
+                                "io_uring_setup",
+                                "io_uring_enter",
+                                "io_uring_register",
+                                "init_module",
+                                "finit_module",
+                                "delete_module",
+                                "kexec_load",
+                                "kexec_file_load",
+                                "reboot",
+                                "swapon",
+                                "swapoff",
+                                "syslog",
+                                "acct",
+                                "quotactl",
+                                "personality",
+                                "open_by_handle_at",
+                                "name_to_handle_at",
+                                "lookup_dcookie",
+                                "shmget",
+                                "semget",
+                                "msgget",
+                                "mq_open",
+                                "iopl",
+                                "ioperm",
+                                "settimeofday",
+                                "clock_settime",
+                                "adjtimex",
+                                "clock_adjtime",
+                                "sethostname",
+                                "setdomainname",
+                                "memfd_secret",
+                                "landlock_create_ruleset",
+                                "fanotify_init",
+                                "vhangup"};
 
 struct Release {
   void operator()(void* context) const { seccomp_release(context); }
@@ -38,12 +98,16 @@ Result<int> MakeSeccompFile() {
   for (const char* name : kDenied) {
     const int number = seccomp_syscall_resolve_name(name);
     if (number == __NR_SCMP_ERROR || number < 0) continue;
-    if (seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), number, 0) != 0) return Internal("sandbox: cannot deny the system call {}", name);
+    if (seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), number, 0) != 0)
+      return Internal("sandbox: cannot deny the system call {}", name);
   }
-  // clone3 hides its flags from filters: say it does not exist, so that libc takes clone, whose flags can be read.
+  // clone3 hides its flags from filters: say it does not exist, so that libc takes clone, whose
+  // flags can be read.
   seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-  for (const std::uint64_t flag : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS}) {
-    seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag));
+  for (const std::uint64_t flag :
+       {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS}) {
+    seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+                     SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag));
   }
   const int file = memfd_create("h1bench-seccomp", 0);
   if (file < 0) return IoError("sandbox: memfd_create: {}", std::strerror(errno));

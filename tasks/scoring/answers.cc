@@ -11,10 +11,12 @@ namespace {
 /// Code points for which Python's str.isspace() is true.
 bool IsPythonSpace(std::uint32_t c) {
   return (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+         (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f ||
+         c == 0x3000;
 }
 
-/// First (or last) match, first non-empty group; the invalid mark when there is none or the work limit was hit.
+/// First (or last) match, first non-empty group; the invalid mark when there is none or the work
+/// limit was hit.
 std::string Extract(const Regex& regex, std::string_view response, bool last) {
   const auto matches = regex.FindAll(response, last ? static_cast<std::size_t>(-1) : 1);
   if (!matches.ok() || matches->empty()) return std::string(kInvalid);
@@ -33,7 +35,8 @@ std::string Normalise(std::string_view text) {
     auto replaced = regex->ReplaceAll(out, "");
     if (replaced.ok()) out = std::move(*replaced);
   }
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return out;
 }
 
@@ -72,6 +75,8 @@ std::string FlexibleExtract(std::string_view response) {
   return Extract(kRegex, response, true);
 }
 
-bool Gsm8kExactMatch(std::string_view prediction, std::string_view gold) { return Normalise(prediction) == Normalise(gold); }
+bool Gsm8kExactMatch(std::string_view prediction, std::string_view gold) {
+  return Normalise(prediction) == Normalise(gold);
+}
 
 }  // namespace h1bench::tasks

@@ -8,18 +8,23 @@ namespace h1bench::tasks {
 /// What a filter gives when nothing was found; lm-eval's own spelling.
 inline constexpr std::string_view kInvalid = "[invalid]";
 
-/// Python's str.strip() with no argument, for ASCII whitespace and the Unicode spaces that models write.
+/// Python's str.strip() with no argument, for ASCII whitespace and the Unicode spaces that models
+/// write.
 std::string Strip(std::string_view text);
 
-/// lm-eval's filters of gsm8k (PROTOCOLS: lm_eval/tasks/gsm8k): first match of `#### (\-?[0-9\.\,]+)`.
+/// lm-eval's filters of gsm8k (PROTOCOLS: lm_eval/tasks/gsm8k): first match of `####
+/// (\-?[0-9\.\,]+)`.
 std::string Gsm8kStrict(std::string_view response);
-/// gsm8k_cot's strict filter: `The answer is (\-?[0-9\.\,]+).`, whose last dot is unescaped upstream: kept so.
+/// gsm8k_cot's strict filter: `The answer is (\-?[0-9\.\,]+).`, whose last dot is unescaped
+/// upstream: kept so.
 std::string Gsm8kCotStrict(std::string_view response);
-/// Both tasks' flexible-extract: last match of `(-?[$0-9.,]{2,})|(-?[0-9]+)`, first group that is not empty.
+/// Both tasks' flexible-extract: last match of `(-?[$0-9.,]{2,})|(-?[0-9]+)`, first group that is
+/// not empty.
 std::string FlexibleExtract(std::string_view response);
 
-/// lm-eval's exact_match with gsm8k's regexes_to_ignore and ignore_case: deletes `,`, `$`, everything up to `#### ` and a
-/// final dot on both sides, lower-cases, and compares strings (18.0 is not 18).
+/// lm-eval's exact_match with gsm8k's regexes_to_ignore and ignore_case: deletes `,`, `$`,
+/// everything up to `#### ` and a final dot on both sides, lower-cases, and compares strings (18.0
+/// is not 18).
 bool Gsm8kExactMatch(std::string_view prediction, std::string_view gold);
 
 }  // namespace h1bench::tasks

@@ -9,7 +9,8 @@
 namespace h1bench::tasks {
 namespace {
 
-// Work limits of one match attempt: far above what any of our patterns needs on a long response, milliseconds at most.
+// Work limits of one match attempt: far above what any of our patterns needs on a long response,
+// milliseconds at most.
 constexpr std::uint32_t kMatchLimit = 1'000'000;
 constexpr std::uint32_t kDepthLimit = 10'000;
 constexpr std::uint32_t kHeapKibibytes = 20'000;
@@ -35,12 +36,13 @@ Result<Regex> Regex::Compile(const std::string& pattern) {
   int error = 0;
   PCRE2_SIZE offset = 0;
   auto code = std::make_shared<Code>();
-  code->value = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF | PCRE2_MATCH_INVALID_UTF,
-                              &error, &offset, nullptr);
+  code->value = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                              PCRE2_UTF | PCRE2_MATCH_INVALID_UTF, &error, &offset, nullptr);
   if (code->value == nullptr) {
     PCRE2_UCHAR message[256];
     pcre2_get_error_message(error, message, sizeof(message));
-    return InvalidArgument("regex \"{}\": at character {}: {}", pattern, offset, reinterpret_cast<const char*>(message));
+    return InvalidArgument("regex \"{}\": at character {}: {}", pattern, offset,
+                           reinterpret_cast<const char*>(message));
   }
   Regex regex;
   regex.code_ = std::move(code);
@@ -64,12 +66,14 @@ Result<std::vector<Regex::Match>> Regex::FindAll(std::string_view text, std::siz
   std::size_t start = 0;
   std::uint32_t options = 0;
   while (start <= text.size() && matches.size() < at_most) {
-    const int count = pcre2_match(code_->value, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), start, options, data.get(), context.value);
+    const int count = pcre2_match(code_->value, reinterpret_cast<PCRE2_SPTR>(text.data()),
+                                  text.size(), start, options, data.get(), context.value);
     if (count == PCRE2_ERROR_NOMATCH) {
       if (options == 0) break;
       // After an empty match: no other match there, go on one code point later.
       ++start;
-      while (start < text.size() && (static_cast<unsigned char>(text[start]) & 0xc0U) == 0x80U) ++start;
+      while (start < text.size() && (static_cast<unsigned char>(text[start]) & 0xc0U) == 0x80U)
+        ++start;
       options = 0;
       continue;
     }
@@ -80,7 +84,8 @@ Result<std::vector<Regex::Match>> Regex::FindAll(std::string_view text, std::siz
     for (std::uint32_t group = 1; group < groups; ++group) {
       const PCRE2_SIZE low = bounds[2 * group], high = bounds[2 * group + 1];
       const bool took_part = static_cast<int>(group) < count && low != PCRE2_UNSET;
-      match.groups.push_back(took_part ? std::optional(std::string(text.substr(low, high - low))) : std::nullopt);
+      match.groups.push_back(took_part ? std::optional(std::string(text.substr(low, high - low)))
+                                       : std::nullopt);
     }
     options = match.end == match.begin ? PCRE2_NOTEMPTY_ATSTART | PCRE2_ANCHORED : 0;
     start = match.end;

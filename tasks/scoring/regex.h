@@ -10,8 +10,8 @@
 
 namespace h1bench::tasks {
 
-/// A Perl-compatible regular expression over UTF-8 with limits on matching work, so that no model output can make a scorer
-/// slow. Immutable and thread-safe after Compile.
+/// A Perl-compatible regular expression over UTF-8 with limits on matching work, so that no model
+/// output can make a scorer slow. Immutable and thread-safe after Compile.
 class Regex {
  public:
   /// The pattern is ours or a task file's; a bad one is kInvalidArgument with the offset.
@@ -20,11 +20,14 @@ class Regex {
   static Regex Constant(const std::string& pattern);
 
   struct Match {
-    std::size_t begin = 0, end = 0;                       // bytes
-    std::vector<std::optional<std::string>> groups;       // 1, 2, ...: absent when the group did not take part
+    std::size_t begin = 0, end = 0;  // bytes
+    std::vector<std::optional<std::string>>
+        groups;  // 1, 2, ...: absent when the group did not take part
   };
-  /// All matches from left to right, not overlapping, as Python's finditer. kResourceExhausted when a limit was hit.
-  Result<std::vector<Match>> FindAll(std::string_view text, std::size_t at_most = static_cast<std::size_t>(-1)) const;
+  /// All matches from left to right, not overlapping, as Python's finditer. kResourceExhausted when
+  /// a limit was hit.
+  Result<std::vector<Match>> FindAll(std::string_view text,
+                                     std::size_t at_most = static_cast<std::size_t>(-1)) const;
   /// Every match replaced by `replacement` (taken literally).
   Result<std::string> ReplaceAll(std::string_view text, std::string_view replacement) const;
 

@@ -19,7 +19,8 @@ TEST(Sha256, KnownVector) {
 }
 
 TEST(Json, RoundTripKeepsOrderAndTypes) {
-  const std::string text = R"({"b":1,"a":[1.5,-2,18446744073709551615,"x\n\u0001",null,true],"c":{"d":1.0}})";
+  const std::string text =
+      R"({"b":1,"a":[1.5,-2,18446744073709551615,"x\n\u0001",null,true],"c":{"d":1.0}})";
   const auto value = ParseJson(text);
   ASSERT_TRUE(value.ok()) << value.status().message();
   EXPECT_EQ(WriteJson(*value), text);
@@ -30,7 +31,8 @@ TEST(Json, NumbersAreExact) {
   for (const char* zero : {"0e-200", "0.0e-30", "0e300", "0.000e-50", "-0e-100", "1e-400", "0.0"})
     EXPECT_EQ(parse(zero).as_double(), 0.0) << zero;
   EXPECT_TRUE(std::signbit(parse("-0.0").as_double()));
-  EXPECT_EQ(parse("2.4703282292062328e-324").as_double(), std::numeric_limits<double>::denorm_min());
+  EXPECT_EQ(parse("2.4703282292062328e-324").as_double(),
+            std::numeric_limits<double>::denorm_min());
   EXPECT_EQ(parse("1.7976931348623157e308").as_double(), std::numeric_limits<double>::max());
   EXPECT_EQ(parse("1e-5").as_double(), 1e-5);
   EXPECT_EQ(parse("123456789012345678901234567890").as_double(), 123456789012345678901234567890.0);
@@ -38,10 +40,12 @@ TEST(Json, NumbersAreExact) {
   EXPECT_EQ(parse("-9223372036854775808").as_int(), INT64_MIN);
   EXPECT_TRUE(parse("-0").is_integer());
   EXPECT_FALSE(parse("1.0").is_integer());
-  for (const char* bad : {"1e400", "1.7976931348623159e308", "01", "1.", ".5", "+1", "0x1", "1e", "-", "--1", "inf", "nan"})
+  for (const char* bad : {"1e400", "1.7976931348623159e308", "01", "1.", ".5", "+1", "0x1", "1e",
+                          "-", "--1", "inf", "nan"})
     EXPECT_FALSE(ParseJson(bad).ok()) << bad;
   EXPECT_TRUE(std::isnan(ParseJson("NaN", {.allow_nonfinite = true})->as_double()));
-  EXPECT_EQ(ParseJson("-Infinity", {.allow_nonfinite = true})->as_double(), -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(ParseJson("-Infinity", {.allow_nonfinite = true})->as_double(),
+            -std::numeric_limits<double>::infinity());
 }
 
 TEST(Json, ErrorsNameThePlace) {
@@ -68,8 +72,9 @@ TEST(Json, InfinityWhereAllowed) {
 }
 
 TEST(Text, InvalidUtf8IsReplacedAsPythonDoes) {
-  EXPECT_EQ(ReplaceInvalidUtf8("a\xE2\x82z"), "a\xEF\xBF\xBDz");          // one part of a 3-byte form
-  EXPECT_EQ(ReplaceInvalidUtf8("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");  // surrogate
+  EXPECT_EQ(ReplaceInvalidUtf8("a\xE2\x82z"), "a\xEF\xBF\xBDz");  // one part of a 3-byte form
+  EXPECT_EQ(ReplaceInvalidUtf8("\xED\xA0\x80"),
+            "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");  // surrogate
   EXPECT_EQ(CountCodePoints("h\xC3\xA9\xF0\x9F\x98\x80"), 3u);
   EXPECT_EQ(VisibleText("a\x1b[0m"), "a\\u{1b}[0m");
   EXPECT_EQ(NearestWord("gms8k", {"mmlu", "gsm8k"}), "gsm8k");

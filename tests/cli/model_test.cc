@@ -69,7 +69,8 @@ TEST(SlowModelCommand, SynthesizeThenInfo) {
   const auto json = ParseJson(run.output);
   EXPECT_EQ(json->Find("parameters")->as_int(), 91'131'072);
   EXPECT_EQ(json->Find("weight_bytes")->as_int(), 2 * 91'131'072);
-  EXPECT_EQ(json->Find("digest")->as_string(), "d6302d82500f99c1c3845327a52eaf8a49a7530b0c40251197ca33621778cdaf");
+  EXPECT_EQ(json->Find("digest")->as_string(),
+            "d6302d82500f99c1c3845327a52eaf8a49a7530b0c40251197ca33621778cdaf");
   fs::remove_all(root);
 }
 

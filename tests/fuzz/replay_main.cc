@@ -1,5 +1,5 @@
-// Replays every file of the folders and files named on the command line through one fuzz target. An empty or absent
-// corpus is an error: a fuzz test that ran on nothing must not pass.
+// Replays every file of the folders and files named on the command line through one fuzz target. An
+// empty or absent corpus is an error: a fuzz test that ran on nothing must not pass.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

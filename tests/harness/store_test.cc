@@ -18,7 +18,8 @@ class StoreTest : public ::testing::Test {
  protected:
   void SetUp() override {
     folder_ = std::filesystem::temp_directory_path() /
-              ("h1bench-store-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
+              ("h1bench-store-" +
+               std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
     file_ = folder_ / "run.db";
@@ -86,22 +87,29 @@ TEST_F(StoreTest, ResponsesReadBackBitEqualAfterReopening) {
     auto store = Open();
     run = MakeRun(*store, 2);
     const LeaseGrant grant = Grant(*store, run);
-    ASSERT_TRUE(store->SubmitResponses(grant.lease_id, grant.attempt, "one",
-                                       {{grant.sample_ids[0], Answer("key0", -1.0 / 3)}}, false).ok());
+    ASSERT_TRUE(store
+                    ->SubmitResponses(grant.lease_id, grant.attempt, "one",
+                                      {{grant.sample_ids[0], Answer("key0", -1.0 / 3)}}, false)
+                    .ok());
   }
   auto store = Open(Store::Mode::kReadOnly);
   int seen = 0, answered = 0;
-  ASSERT_TRUE(store->ForEachSample(run, [&](const VariantRow&, const RunTaskRow&, const SampleRow& sample,
-                                            const ResponseRow* response, const ScoreRow*) {
-    EXPECT_EQ(sample.index, seen++);
-    if (response != nullptr) {
-      ++answered;
-      EXPECT_EQ(response->loglikelihoods, (std::vector<double>{-1.0 / 3, -0.1}));
-      EXPECT_EQ(response->is_greedy, (std::vector<bool>{true, false}));
-      EXPECT_EQ(response->first_ids, (std::vector<std::int32_t>{1, 2}));
-    }
-    return Status::Ok();
-  }).ok());
+  ASSERT_TRUE(
+      store
+          ->ForEachSample(
+              run,
+              [&](const VariantRow&, const RunTaskRow&, const SampleRow& sample,
+                  const ResponseRow* response, const ScoreRow*) {
+                EXPECT_EQ(sample.index, seen++);
+                if (response != nullptr) {
+                  ++answered;
+                  EXPECT_EQ(response->loglikelihoods, (std::vector<double>{-1.0 / 3, -0.1}));
+                  EXPECT_EQ(response->is_greedy, (std::vector<bool>{true, false}));
+                  EXPECT_EQ(response->first_ids, (std::vector<std::int32_t>{1, 2}));
+                }
+                return Status::Ok();
+              })
+          .ok());
   EXPECT_EQ(seen, 2);
   EXPECT_EQ(answered, 1);
   EXPECT_EQ(store->PendingSamples(run)->size(), 1U);
@@ -111,12 +119,16 @@ TEST_F(StoreTest, StaleAttemptsAndIncarnationsStoreNothing) {
   auto store = Open();
   const std::int64_t run = MakeRun(*store, 1);
   const LeaseGrant grant = Grant(*store, run);
-  const std::vector<std::pair<std::int64_t, ResponseRow>> answer = {{grant.sample_ids[0], Answer("key0", -1)}};
-  EXPECT_EQ(store->SubmitResponses(grant.lease_id, grant.attempt + 1, "one", answer, true).code(), StatusCode::kFailedPrecondition);
-  EXPECT_EQ(store->SubmitResponses(grant.lease_id, grant.attempt, "two", answer, true).code(), StatusCode::kFailedPrecondition);
+  const std::vector<std::pair<std::int64_t, ResponseRow>> answer = {
+      {grant.sample_ids[0], Answer("key0", -1)}};
+  EXPECT_EQ(store->SubmitResponses(grant.lease_id, grant.attempt + 1, "one", answer, true).code(),
+            StatusCode::kFailedPrecondition);
+  EXPECT_EQ(store->SubmitResponses(grant.lease_id, grant.attempt, "two", answer, true).code(),
+            StatusCode::kFailedPrecondition);
   // The same worker id came back as another incarnation: the old one is fenced off.
   ASSERT_TRUE(store->RecordWorker(run, "w", "two", "{}").ok());
-  EXPECT_EQ(store->SubmitResponses(grant.lease_id, grant.attempt, "one", answer, true).code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(store->SubmitResponses(grant.lease_id, grant.attempt, "one", answer, true).code(),
+            StatusCode::kFailedPrecondition);
   EXPECT_EQ(store->PendingSamples(run)->size(), 1U);
   // A revoked lease is closed for good.
   ASSERT_TRUE(store->RecordWorker(run, "w", "one", "{}").ok());
@@ -130,7 +142,10 @@ TEST_F(StoreTest, EqualDuplicatesAreIgnoredDifferentOnesRecorded) {
   const std::int64_t run = MakeRun(*store, 1);
   const LeaseGrant grant = Grant(*store, run);
   const auto submit = [&](double value) {
-    return store->SubmitResponses(grant.lease_id, grant.attempt, "one", {{grant.sample_ids[0], Answer("key0", value)}}, false).ok();
+    return store
+        ->SubmitResponses(grant.lease_id, grant.attempt, "one",
+                          {{grant.sample_ids[0], Answer("key0", value)}}, false)
+        .ok();
   };
   EXPECT_TRUE(submit(-1));
   EXPECT_TRUE(submit(-1));
@@ -160,16 +175,22 @@ TEST_F(StoreTest, ResultsDigestIgnoresTimesAndSeesEveryBit) {
   ResponseRow slow = Answer("key0", -1);
   slow.prefill_seconds = 99;
   slow.worker = "other";
-  ASSERT_TRUE(store->SubmitResponses(grant.lease_id, grant.attempt, "one", {{grant.sample_ids[0], slow}}, true).ok());
+  ASSERT_TRUE(store
+                  ->SubmitResponses(grant.lease_id, grant.attempt, "one",
+                                    {{grant.sample_ids[0], slow}}, true)
+                  .ok());
   const std::string answered = *store->ResultsDigest(run);
   EXPECT_NE(answered, empty);
-  // A second run of the same suite finds the answer by its key and has the same digest, whatever came before it.
+  // A second run of the same suite finds the answer by its key and has the same digest, whatever
+  // came before it.
   const std::int64_t again = MakeRun(*store, 2);
   EXPECT_EQ(*store->ResultsDigest(again), answered);
   EXPECT_EQ(store->PendingSamples(again)->size(), 1U);
   sqlite3* raw = nullptr;
   ASSERT_EQ(sqlite3_open(file_.c_str(), &raw), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(raw, "UPDATE responses SET loglikelihoods = '[-1.0000000000000002,-0.1]'", nullptr, nullptr, nullptr), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(raw, "UPDATE responses SET loglikelihoods = '[-1.0000000000000002,-0.1]'",
+                         nullptr, nullptr, nullptr),
+            SQLITE_OK);
   sqlite3_close(raw);
   EXPECT_NE(*store->ResultsDigest(run), answered);
 }
@@ -198,8 +219,10 @@ TEST_F(StoreTest, ForeignNewerAndDamagedFilesAreRefused) {
   ASSERT_FALSE(newer.ok());
   EXPECT_NE(newer.status().message().find("newer h1bench"), std::string::npos);
 
-  EXPECT_EQ(Store::Open(folder_, Store::Mode::kReadWrite).status().code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(Store::Open(folder_ / "none.db", Store::Mode::kReadOnly).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(Store::Open(folder_, Store::Mode::kReadWrite).status().code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(Store::Open(folder_ / "none.db", Store::Mode::kReadOnly).status().code(),
+            StatusCode::kNotFound);
 }
 
 TEST_F(StoreTest, LockIsHeldByOneProcessAndFreedByDeath) {

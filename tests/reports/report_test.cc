@@ -14,17 +14,20 @@ namespace {
 constexpr const char* kDescribe =
     R"({"kind":"generate_until","shots":0,"primary":"match","metrics":["match"],"chance":0.0,"groups":{},"headline":"micro","protocol":"p"})";
 
-/// A run of four documents: right, wrong, an engine error, never answered. `slow` and `worker` change nothing but times.
+/// A run of four documents: right, wrong, an engine error, never answered. `slow` and `worker`
+/// change nothing but times.
 class ReportTest : public ::testing::Test {
  protected:
   void SetUp() override {
     folder_ = std::filesystem::temp_directory_path() /
-              ("h1bench-report-" + std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
+              ("h1bench-report-" +
+               std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()));
     std::filesystem::remove_all(folder_);
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  std::unique_ptr<Store> MakeStore(const std::string& name, double seconds, const std::string& worker) {
+  std::unique_ptr<Store> MakeStore(const std::string& name, double seconds,
+                                   const std::string& worker) {
     auto opened = Store::Open(folder_ / name, Store::Mode::kReadWrite);
     EXPECT_TRUE(opened.ok()) << opened.status().message();
     auto store = std::move(opened).value();
@@ -65,8 +68,12 @@ class ReportTest : public ::testing::Test {
       if (i == 2) response.error = "the prompt is longer than the context";
       responses.emplace_back(ids[i], response);
     }
-    EXPECT_TRUE(store->SubmitResponses(grant->lease_id, grant->attempt, "one", responses, true).ok());
-    EXPECT_TRUE(store->RecordMemory(*id, variants[0].id, worker + "#1", fmt::format("{{\"engine_seconds\": {}}}", seconds)).ok());
+    EXPECT_TRUE(
+        store->SubmitResponses(grant->lease_id, grant->attempt, "one", responses, true).ok());
+    EXPECT_TRUE(store
+                    ->RecordMemory(*id, variants[0].id, worker + "#1",
+                                   fmt::format("{{\"engine_seconds\": {}}}", seconds))
+                    .ok());
     std::vector<ScoreRow> scores(2);
     for (std::size_t i = 0; i < 2; ++i) {
       scores[i].sample_id = ids[i];

@@ -12,9 +12,12 @@ namespace h1bench::tasks {
 namespace {
 
 // Problems of our own in HumanEval's form.
-constexpr const char* kPrompt = "def helper(x):\n    return x * 2\n\n\ndef double_all(values):\n    \"\"\"Twice every value.\"\"\"\n";
+constexpr const char* kPrompt =
+    "def helper(x):\n    return x * 2\n\n\ndef double_all(values):\n    \"\"\"Twice every "
+    "value.\"\"\"\n";
 constexpr const char* kTests =
-    "def check(candidate):\n    assert candidate([1, 2]) == [2, 4]\n    assert candidate([]) == []\n"
+    "def check(candidate):\n    assert candidate([1, 2]) == [2, 4]\n    assert candidate([]) == "
+    "[]\n"
     "    assert candidate([7]) == [helper(7)]\n";
 
 int ProcessesNamed(const std::string& name) {
@@ -60,36 +63,48 @@ TEST(Sandbox, PlainTypesCrossBothWays) {
   NEED_JUDGE();
   const char* tests =
       "def check(candidate):\n"
-      "    for value in (None, True, 0, -10**40, 1.5, float('inf'), 'a\\u20ac\\n', b'x', [1, [2]], (1, 'a'), {1, 2}, {'k': (1,)}, 2j):\n"
+      "    for value in (None, True, 0, -10**40, 1.5, float('inf'), 'a\\u20ac\\n', b'x', [1, [2]], "
+      "(1, 'a'), {1, 2}, {'k': (1,)}, 2j):\n"
       "        result = candidate(value)\n"
       "        assert result == value and type(result) is type(value), value\n";
   EXPECT_EQ(Judge()->Judge("def same(x):\n", "    return x\n", tests, "same").verdict, "pass");
   EXPECT_EQ(Judge()->Judge("def same(x):\n", "    return str(x)\n", tests, "same").verdict, "fail");
 }
 
-// Each of these would pass a judge that runs tests and candidate in one process, or escape a bare one.
+// Each of these would pass a judge that runs tests and candidate in one process, or escape a bare
+// one.
 TEST(Sandbox, ForgeriesFail) {
   NEED_JUDGE();
   const char* programs[] = {
-      "    class Equal:\n        def __eq__(self, other):\n            return True\n    return Equal()\n",
-      "    class Equal(list):\n        def __eq__(self, other):\n            return True\n    return Equal()\n",
+      "    class Equal:\n        def __eq__(self, other):\n            return True\n    return "
+      "Equal()\n",
+      "    class Equal(list):\n        def __eq__(self, other):\n            return True\n    "
+      "return Equal()\n",
       "    import os\n    os._exit(0)\n",
       "    raise SystemExit(0)\n",
-      "    import os\n    os.write(4, b'{\"nonce\": \"\", \"value\": {\"list\": []}}\\n' * 9)\n    return []\n",
-      "    import os\n    os.write(6, b'{\"verdict\": \"pass\", \"detail\": \"\"}\\n')\n    return []\n",
+      "    import os\n    os.write(4, b'{\"nonce\": \"\", \"value\": {\"list\": []}}\\n' * 9)\n    "
+      "return []\n",
+      "    import os\n    os.write(6, b'{\"verdict\": \"pass\", \"detail\": \"\"}\\n')\n    return "
+      "[]\n",
       "    import builtins\n    builtins.AssertionError = ZeroDivisionError\n    return []\n",
-      "    import gc\n    for o in gc.get_objects():\n        if isinstance(o, dict) and 'verdict' in o:\n            o['verdict'] = 'pass'\n    return []\n",
-      "    import sys\n    f = sys._getframe()\n    while f:\n        f.f_globals['check'] = lambda c: None\n        f = f.f_back\n    return []\n",
+      "    import gc\n    for o in gc.get_objects():\n        if isinstance(o, dict) and 'verdict' "
+      "in o:\n            o['verdict'] = 'pass'\n    return []\n",
+      "    import sys\n    f = sys._getframe()\n    while f:\n        f.f_globals['check'] = "
+      "lambda c: None\n        f = f.f_back\n    return []\n",
       "    print('{\"verdict\": \"pass\"}')\n    return []\n",
-      "    import os\n    for fd in range(256):\n        try:\n            os.write(fd, b'{\"verdict\": \"pass\", \"detail\": \"\"}\\n')\n        except OSError:\n            pass\n    return []\n",
+      "    import os\n    for fd in range(256):\n        try:\n            os.write(fd, "
+      "b'{\"verdict\": \"pass\", \"detail\": \"\"}\\n')\n        except OSError:\n            "
+      "pass\n    return []\n",
       "    import json\n    json.loads = lambda s: {'value': {'list': []}}\n    return []\n",
   };
   for (const char* program : programs) EXPECT_NE(Try(program).verdict, "pass") << program;
 }
 
-// What a program can reach is told by its answer: it returns the right list only when the attack worked.
+// What a program can reach is told by its answer: it returns the right list only when the attack
+// worked.
 std::string OnlyIf(const std::string& attack) {
-  return "    try:\n" + attack + "    except BaseException:\n        return []\n    return [helper(x) for x in values]\n";
+  return "    try:\n" + attack +
+         "    except BaseException:\n        return []\n    return [helper(x) for x in values]\n";
 }
 
 TEST(Sandbox, NothingOfTheHostIsReachable) {
@@ -103,7 +118,8 @@ TEST(Sandbox, NothingOfTheHostIsReachable) {
       "        open('/usr/h1bench-test', 'w')\n",
       "        open('/h1bench-test', 'w')\n",
       "        import os\n        assert os.getuid() == 0\n",
-      "        import os\n        assert len([p for p in os.listdir('/proc') if p.isdigit()]) > 3\n",
+      "        import os\n        assert len([p for p in os.listdir('/proc') if p.isdigit()]) > "
+      "3\n",
       "        import os\n        os.setuid(0)\n",
       "        import os\n        assert os.listdir('/home')\n",
       "        import ctypes\n        assert ctypes.CDLL(None).unshare(0x10000000) == 0\n",
@@ -119,8 +135,14 @@ TEST(Sandbox, NothingOfTheHostIsReachable) {
 TEST(Sandbox, ResourcesAreLimited) {
   NEED_JUDGE();
   EXPECT_EQ(Try("    x = bytearray(3 << 30)\n    return []\n").verdict, "memory");
-  EXPECT_NE(Try(OnlyIf("        f = open('/tmp/f', 'wb')\n        for _ in range(64):\n            f.write(bytes(1 << 20))\n        f.close()\n")).verdict, "pass");
-  EXPECT_NE(Try(OnlyIf("        for i in range(64):\n            open('/tmp/%d' % i, 'wb').write(bytes(1 << 20))\n")).verdict, "pass");
+  EXPECT_NE(Try(OnlyIf("        f = open('/tmp/f', 'wb')\n        for _ in range(64):\n            "
+                       "f.write(bytes(1 << 20))\n        f.close()\n"))
+                .verdict,
+            "pass");
+  EXPECT_NE(Try(OnlyIf("        for i in range(64):\n            open('/tmp/%d' % i, "
+                       "'wb').write(bytes(1 << 20))\n"))
+                .verdict,
+            "pass");
   EXPECT_NE(Try("    return [0] * 10**6\n").verdict, "pass");
   EXPECT_NE(Try("    def f(n):\n        return f(n + 1)\n    return f(0)\n").verdict, "pass");
 }
@@ -130,14 +152,17 @@ TEST(SlowSandbox, TimeIsLimitedAndNothingSurvives) {
   const char* programs[] = {
       "    while True:\n        pass\n",
       "    import time\n    time.sleep(100)\n",
-      "    import signal, time\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    signal.alarm(0)\n    time.sleep(100)\n",
+      "    import signal, time\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    "
+      "signal.alarm(0)\n    time.sleep(100)\n",
       "    import os\n    while True:\n        os.fork()\n",
-      "    import os, time\n    if os.fork() == 0:\n        os.setsid()\n        time.sleep(100)\n    time.sleep(100)\n",
+      "    import os, time\n    if os.fork() == 0:\n        os.setsid()\n        time.sleep(100)\n "
+      "   time.sleep(100)\n",
   };
   for (const char* program : programs) {
     const auto start = std::chrono::steady_clock::now();
     EXPECT_NE(Try(program).verdict, "pass") << program;
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     EXPECT_LT(seconds, 4.0) << program;
   }
   usleep(200000);
