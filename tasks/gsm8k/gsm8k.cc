@@ -125,7 +125,9 @@ class Gsm8k final : public WordProblems {
   /// lm-eval visits documents in order, each visit draws anew; on W ranks document d gets draw d /
   /// W. Keeping the draws by document makes them independent of limits, batches and workers.
   void DrawShots(const std::vector<Json>& train, const TaskOptions& options) {
-    PythonRandom random(static_cast<std::uint64_t>(options.seed));
+    // CPython seeds with the absolute value.
+    const auto seed = static_cast<std::uint64_t>(options.seed);
+    PythonRandom random(options.seed < 0 ? 0 - seed : seed);
     const auto world =
         static_cast<std::size_t>(std::max<std::int64_t>(1, options.fewshot_world_size));
     std::string current;
