@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "base/text.h"
@@ -64,11 +65,16 @@ class Mmlu final : public Task {
   /// np.argmax.
   Score ScoreResponse(const Document& document, const Response& response,
                       CodeJudge*) const override {
+    const auto& values = response.loglikelihoods;
     Score score;
-    const auto best =
-        std::max_element(response.loglikelihoods.begin(), response.loglikelihoods.end());
-    const auto place = static_cast<std::size_t>(best - response.loglikelihoods.begin());
-    score.extracted = place < kLetters.size() ? std::string(1, kLetters[place]) : std::string();
+    if (values.size() != kLetters.size() ||
+        std::any_of(values.begin(), values.end(), [](double x) { return std::isnan(x); })) {
+      score.scores = {{"acc", 0.0}};
+      score.detail = fmt::format("expected {} log-likelihoods that are numbers", kLetters.size());
+      return score;
+    }
+    const auto best = std::max_element(values.begin(), values.end());
+    score.extracted = kLetters[static_cast<std::size_t>(best - values.begin())];
     score.scores = {{"acc", score.extracted == document.gold ? 1.0 : 0.0}};
     return score;
   }
