@@ -32,11 +32,13 @@ Result<std::string> Gunzip(const std::string& bytes, const std::string& name) {
     if (out.size() > kMaxUnpacked)
       return ResourceExhausted("{}: unpacks to more than 256 MiB", name);
     if (code == Z_OK && inflater.stream.avail_in == 0 && inflater.stream.avail_out != 0) break;
+    // A file may be several gzip members in a row; stopping at the first would lose documents.
+    if (code == Z_STREAM_END && inflater.stream.avail_in > 0) code = inflateReset(&inflater.stream);
   }
   if (code != Z_STREAM_END)
     return Corrupt(
         "{}: damaged or cut gzip data at byte {}. `h1bench data fetch` brings a good copy.", name,
-        inflater.stream.total_in);
+        bytes.size() - inflater.stream.avail_in);
   return out;
 }
 

@@ -1,6 +1,7 @@
 #include "tasks/options.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace h1bench::tasks {
 
@@ -25,6 +26,11 @@ Status CheckAllowed(const std::string& task, const TaskOptions& options,
                              fmt::join(allowed, " "));
     }
   }
+  if (options.limit != -1 && options.limit < 1)
+    return InvalidArgument("task {}: limit: expected 1 or more, found {}", task, options.limit);
+  if (options.fewshot_world_size < 1)
+    return InvalidArgument("task {}: fewshot_world_size: expected 1 or more, found {}", task,
+                           options.fewshot_world_size);
   return Status::Ok();
 }
 
@@ -38,7 +44,7 @@ Result<std::int64_t> Or(const std::string& task, const std::string& option, std:
 }
 
 Status CheckSampling(const std::string& task, const TaskOptions& options) {
-  if (options.temperature < 0)
+  if (!(options.temperature >= 0 && std::isfinite(options.temperature)))
     return InvalidArgument("task {}: temperature: expected 0 or more, found {}", task,
                            options.temperature);
   if (!(options.top_p > 0 && options.top_p <= 1))

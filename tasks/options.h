@@ -7,8 +7,8 @@
 
 namespace h1bench::tasks {
 
-/// Fails when an option is set that `task` has no use for (names as in a suite file). `allowed`
-/// holds those it takes beside seed and data.
+/// Fails on a limit or world size below 1 and when an option is set that `task` has no use for
+/// (names as in a suite file). `allowed` holds those it takes beside seed and data.
 Status CheckAllowed(const std::string& task, const TaskOptions& options,
                     const std::vector<std::string>& allowed);
 /// Checks low <= value <= high unless the option is unset (-1); returns the value or the default.

@@ -128,8 +128,7 @@ class Gsm8k final : public WordProblems {
     // CPython seeds with the absolute value.
     const auto seed = static_cast<std::uint64_t>(options.seed);
     PythonRandom random(options.seed < 0 ? 0 - seed : seed);
-    const auto world =
-        static_cast<std::size_t>(std::max<std::int64_t>(1, options.fewshot_world_size));
+    const auto world = static_cast<std::size_t>(options.fewshot_world_size);
     std::string current;
     for (std::size_t d = 0; d < documents_.size(); ++d) {
       if (d % world == 0) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "base/sha256.h"
 #include "tasks/fewshot/python_random.h"
@@ -9,6 +10,8 @@
 
 namespace h1bench::tasks {
 namespace {
+
+constexpr std::int64_t kMaxLength = std::int64_t{1} << 20;  // tokens; four times the longest model
 
 std::string Replace(std::string_view text, std::string_view what, std::string_view with) {
   std::string out;
@@ -64,6 +67,7 @@ class Niah final : public Task {
     lengths_ =
         options.lengths.empty() ? std::vector<std::int64_t>{1024, 2048, 4096} : options.lengths;
     depths_ = options.depths.empty() ? std::vector<double>{0, 25, 50, 75, 100} : options.depths;
+    H1_RETURN_IF_ERROR(CheckGrid());
     seed_ = options.seed;
     for (const std::int64_t length : lengths_) {
       for (const double depth : depths_) {
@@ -122,6 +126,26 @@ class Niah final : public Task {
   }
 
  private:
+  /// A depth outside the text would leave the needle out; a cell given twice would count twice.
+  Status CheckGrid() const {
+    std::set<std::int64_t> lengths;
+    for (const std::int64_t length : lengths_) {
+      if (length < 1 || length > kMaxLength)
+        return InvalidArgument("task niah: lengths: expected 1 to {}, found {}", kMaxLength,
+                               length);
+      if (!lengths.insert(length).second)
+        return InvalidArgument("task niah: lengths: {} is there twice", length);
+    }
+    std::set<double> depths;
+    for (const double depth : depths_) {
+      if (!(depth >= 0 && depth <= 100))
+        return InvalidArgument("task niah: depths: expected 0 to 100 percent, found {}", depth);
+      if (!depths.insert(depth).second)
+        return InvalidArgument("task niah: depths: {} is there twice", depth);
+    }
+    return Status::Ok();
+  }
+
   /// The largest haystack with which prompt and answer fit the length, found by bisection.
   Status AddDocument(const TaskOptions& options, std::int64_t length, double depth,
                      std::int64_t number) {
@@ -136,7 +160,9 @@ class Niah final : public Task {
           length, max_new_tokens_,
           options.count_tokens(Prompt(1, depth, needle)) + max_new_tokens_);
     }
-    std::int64_t low = 1, high = length;  // a sentence is at least one token
+    std::int64_t low = 1, high = 2;
+    for (; high < length && fits(high); high *= 2) low = high;
+    high = std::min(high, length);  // a sentence is at least one token
     while (high - low > 1) {
       const std::int64_t middle = low + (high - low) / 2;
       (fits(middle) ? low : high) = middle;
