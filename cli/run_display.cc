@@ -35,8 +35,9 @@ std::string Score(const v1::CellProgress& cell) {
   if (cell.scored() == 0) return "";
   const auto right =
       static_cast<std::int64_t>(std::llround(cell.score() * static_cast<double>(cell.scored())));
-  return fmt::format("{:.1f} ± {:.1f} %", 100 * cell.score(),
-                     100 * reports::WilsonInterval(right, cell.scored()).half_width());
+  return fmt::format(
+      "{:.1f} ± {:.1f} %", 100 * cell.score(),
+      100 * reports::WilsonInterval(static_cast<double>(right), cell.scored()).half_width());
 }
 
 std::string Line(const v1::CellProgress& cell) {

@@ -58,13 +58,29 @@ ReportVariant MakeVariant(const VariantRow& row, std::size_t tasks) {
   return variant;
 }
 
+using Document = std::pair<std::string, std::int64_t>;  // subset, index
+
+/// Repeats of a document are one observation: counting them apart would narrow every interval.
+struct Repeats {
+  double sum = 0;
+  std::int64_t n = 0, passed = 0;
+  double mean() const { return sum / static_cast<double>(n); }
+};
+
 /// What is collected of one cell while the samples stream by.
 struct Gathered {
-  Labelled primary;  // subset -> value of the primary metric
-  std::map<std::string, std::vector<double>> metrics;
+  std::map<std::string, std::map<Document, Repeats>> metrics;
   std::map<std::string, std::int64_t> verdicts;
-  std::map<std::pair<std::string, std::int64_t>, std::pair<std::int64_t, std::int64_t>>
-      repeats;  // document -> n, passed
+
+  /// The means by document with their subsets; empty for a metric that nobody scored.
+  Labelled Values(const std::string& metric) const {
+    Labelled values;
+    const auto found = metrics.find(metric);
+    if (found == metrics.end()) return values;
+    for (const auto& [document, repeats] : found->second)
+      values.emplace_back(document.first, repeats.mean());
+    return values;
+  }
 };
 
 class Builder {
@@ -137,8 +153,8 @@ class Builder {
           const bool failed =
               poisoned_.count(sample.id) != 0 || (response != nullptr && !response->error.empty());
           if (score == nullptr && failed)
-            CountScore(sample, Wrong(report_.tasks[t]), report_.tasks[t], cell, gathered_[v][t]);
-          if (score != nullptr) CountScore(sample, *score, report_.tasks[t], cell, gathered_[v][t]);
+            CountScore(sample, Wrong(report_.tasks[t]), cell, gathered_[v][t]);
+          if (score != nullptr) CountScore(sample, *score, cell, gathered_[v][t]);
           if (response != nullptr || score != nullptr) Show(v, t, sample, response, score);
           return Status::Ok();
         }));
@@ -178,20 +194,17 @@ class Builder {
     return score;
   }
 
-  static void CountScore(const SampleRow& sample, const ScoreRow& score, const ReportTask& task,
-                         Cell& cell, Gathered& gathered) {
+  static void CountScore(const SampleRow& sample, const ScoreRow& score, Cell& cell,
+                         Gathered& gathered) {
     ++cell.scored;
     if (!score.verdict.empty()) ++gathered.verdicts[score.verdict];
     cell.invalid += score.extracted.find("[invalid]") != std::string::npos ? 1 : 0;
-    double primary = 0;
     for (const auto& [metric, value] : score.scores) {
-      gathered.metrics[metric].push_back(value);
-      if (metric == task.primary) primary = value;
+      Repeats& repeats = gathered.metrics[metric][{sample.subset, sample.index}];
+      repeats.sum += value;
+      ++repeats.n;
+      repeats.passed += value == 1.0 ? 1 : 0;
     }
-    gathered.primary.emplace_back(sample.subset, primary);
-    auto& [n, passed] = gathered.repeats[{sample.subset, sample.index}];
-    ++n;
-    passed += primary == 1.0 ? 1 : 0;
   }
 
   std::string Cut(const std::string& text, bool& cut) const {
@@ -287,14 +300,14 @@ class Builder {
     return grid;
   }
 
-  static void AddPassAtK(const Gathered& gathered, Cell& cell) {
+  static void AddPassAtK(const std::map<Document, Repeats>& documents, Cell& cell) {
     std::int64_t repeats = 0;
-    for (const auto& [document, counts] : gathered.repeats)
-      repeats = repeats == 0 ? counts.first : std::min(repeats, counts.first);
+    for (const auto& [document, counts] : documents)
+      repeats = repeats == 0 ? counts.n : std::min(repeats, counts.n);
     for (std::int64_t k = 2; k <= repeats; k *= 2) {
       std::vector<double> values;
-      for (const auto& [document, counts] : gathered.repeats)
-        values.push_back(PassAtK(counts.first, counts.second, k));
+      for (const auto& [document, counts] : documents)
+        values.push_back(PassAtK(counts.n, counts.passed, k));
       cell.metrics.push_back({fmt::format("pass@{}", k), MeanEstimate(values)});
     }
   }
@@ -308,21 +321,24 @@ class Builder {
     if (cell.samples == 0) cell.missing_reason = "no samples planned";
     if (cell.samples > 0 && cell.scored == 0) cell.missing_reason = "not run yet";
     if (cell.scored == 0) return;
-    cell.subsets = BySubset(gathered.primary);
-    if (cell.subsets.size() > 1) cell.macro = MacroEstimate(gathered.primary);
+    const Labelled primary = gathered.Values(task.primary);
+    cell.subsets = BySubset(primary);
+    if (cell.subsets.size() > 1) cell.macro = MacroEstimate(primary);
     cell.primary =
-        task.headline == "macro" && cell.macro ? *cell.macro : ClusteredEstimate(gathered.primary);
-    cell.groups = ByGroup(task.describe, gathered.primary);
+        task.headline == "macro" && cell.macro ? *cell.macro : ClusteredEstimate(primary);
+    cell.groups = ByGroup(task.describe, primary);
     cell.grid = Grid(task.describe, cell.subsets);
     const Json* metrics = task.describe.Find("metrics");
     for (const Json& metric :
          metrics != nullptr && metrics->is_array() ? metrics->as_array() : Json::Array{}) {
       if (!metric.is_string()) continue;
-      const auto values = gathered.metrics.find(metric.as_string());
-      if (values != gathered.metrics.end())
-        cell.metrics.push_back({metric.as_string(), MeanEstimate(values->second)});
+      std::vector<double> values;
+      for (const auto& one : gathered.Values(metric.as_string())) values.push_back(one.second);
+      if (!values.empty()) cell.metrics.push_back({metric.as_string(), MeanEstimate(values)});
     }
-    if (task.describe.Find("code") != nullptr) AddPassAtK(gathered, cell);
+    const auto documents = gathered.metrics.find(task.primary);
+    if (task.describe.Find("code") != nullptr && documents != gathered.metrics.end())
+      AddPassAtK(documents->second, cell);
   }
 
   static void FinishVariant(ReportVariant& variant) {
@@ -330,9 +346,9 @@ class Builder {
     std::int64_t scored = 0;
     bool all = !variant.cells.empty();
     for (const Cell& cell : variant.cells) {
-      all = all && cell.scored > 0;
+      all = all && cell.complete;
       sum += cell.primary.mean;
-      const double error = cell.primary.interval.half_width() / kZ95;
+      const double error = cell.primary.standard_error;
       variance += error * error;
       scored += cell.scored;
       variant.prompt_tokens += cell.prompt_tokens;
@@ -476,7 +492,7 @@ class Builder {
                       "speed is that of the others",
                       looked_up, report_.samples_total));
     }
-    const auto divergences = store_.Divergences();
+    const auto divergences = options_.timing ? store_.Divergences() : Result<std::int64_t>(0);
     if (divergences.ok() && *divergences > 0) {
       report_.warnings.push_back(
           fmt::format("{} requests were answered twice and differently: the determinism promise is "

@@ -7,7 +7,7 @@ namespace h1bench::reports {
 
 std::string Percent(const Estimate& estimate) {
   if (estimate.n == 0) return "n/a";
-  return fmt::format("{:.1f} ± {:.1f}", estimate.mean * 100, estimate.interval.half_width() * 100);
+  return fmt::format("{:.1f} ± {:.1f}", estimate.mean * 100, estimate.reach() * 100);
 }
 
 std::string Bytes(std::int64_t bytes) {

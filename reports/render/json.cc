@@ -96,7 +96,7 @@ std::string RenderJson(const Report& report) {
   for (const std::string& sentence : ScopeOfDeterminism()) scope.Push(sentence);
   json.Set("version", 1)
       .Set("title", report.title)
-      .Set("run", report.run)
+
       .Set("state", report.state)
       .Set("description", report.description)
       .Set("answer", report.answer);
@@ -107,8 +107,10 @@ std::string RenderJson(const Report& report) {
   json.Set("methods", Pairs(report.methods))
       .Set("determinism", scope)
       .Set("suite", report.suite_text);
+  // The number of a run is a matter of the database, not of the results.
   if (report.timing)
-    json.Set("environment", Pairs(report.environment))
+    json.Set("run", report.run)
+        .Set("environment", Pairs(report.environment))
         .Set("database_digest", report.database_digest);
   json.Set("results_digest", report.results_digest);
   return WriteJson(json, 1) + "\n";

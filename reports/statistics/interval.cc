@@ -21,7 +21,7 @@ bool AllWithinUnit(const std::vector<double>& values) {
 Estimate FromError(double mean, double standard_error, std::int64_t n, bool unit) {
   Interval interval{mean - kZ95 * standard_error, mean + kZ95 * standard_error};
   if (unit) interval = {std::max(0.0, interval.low), std::min(1.0, interval.high)};
-  return {mean, interval, n};
+  return {mean, interval, n, standard_error};
 }
 
 std::map<std::string, std::vector<double>> Group(
@@ -40,24 +40,29 @@ std::vector<double> Values(const std::vector<std::pair<std::string, double>>& va
 
 }  // namespace
 
-Interval WilsonInterval(std::int64_t successes, std::int64_t n) {
+Interval WilsonInterval(double successes, std::int64_t n) {
   if (n <= 0) return {};
-  const double count = static_cast<double>(n), p = static_cast<double>(successes) / count,
-               z2 = kZ95 * kZ95;
+  const double count = static_cast<double>(n), p = successes / count, z2 = kZ95 * kZ95;
   const double centre = (p + z2 / (2 * count)) / (1 + z2 / count);
   const double half =
       kZ95 / (1 + z2 / count) * std::sqrt(p * (1 - p) / count + z2 / (4 * count * count));
   return {successes == 0 ? 0.0 : std::max(0.0, centre - half),
-          successes == n ? 1.0 : std::min(1.0, centre + half)};
+          successes == count ? 1.0 : std::min(1.0, centre + half)};
 }
 
 Estimate MeanEstimate(const std::vector<double>& values) {
   const auto n = static_cast<std::int64_t>(values.size());
   if (n == 0) return {};
   const double mean = Mean(values);
-  if (std::all_of(values.begin(), values.end(),
-                  [](double value) { return value == 0 || value == 1; })) {
-    return {mean, WilsonInterval(std::count(values.begin(), values.end(), 1.0), n), n};
+  const bool shares = std::all_of(values.begin(), values.end(),
+                                  [](double value) { return value == 0 || value == 1; });
+  const bool equal =
+      std::all_of(values.begin(), values.end(), [&](double value) { return value == values[0]; });
+  if (shares || (equal && AllWithinUnit(values))) {
+    double sum = 0;
+    for (const double value : values) sum += value;
+    const Interval interval = WilsonInterval(sum, n);
+    return {mean, interval, n, interval.half_width() / kZ95};
   }
   double squares = 0;
   for (const double value : values) squares += (value - mean) * (value - mean);
@@ -87,15 +92,16 @@ Estimate MacroEstimate(const std::vector<std::pair<std::string, double>>& values
   if (values.empty()) return {};
   const auto clusters = Group(values);
   const double c = static_cast<double>(clusters.size());
-  double mean = 0, variance = 0;
+  double sum = 0, variance = 0;
   for (const auto& [name, members] : clusters) {
-    const double centre = Mean(members), n = static_cast<double>(members.size());
+    const Estimate one = MeanEstimate(members);
+    const double n = static_cast<double>(members.size());
     double squares = 0;
-    for (const double value : members) squares += (value - centre) * (value - centre);
-    mean += centre / c;
-    if (members.size() > 1) variance += squares / (n - 1) / n;
+    for (const double value : members) squares += (value - one.mean) * (value - one.mean);
+    sum += one.mean;
+    variance += squares > 0 ? squares / (n - 1) / n : one.standard_error * one.standard_error;
   }
-  return FromError(mean, std::sqrt(variance) / c, static_cast<std::int64_t>(values.size()),
+  return FromError(sum / c, std::sqrt(variance) / c, static_cast<std::int64_t>(values.size()),
                    AllWithinUnit(Values(values)));
 }
 

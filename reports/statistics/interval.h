@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -19,6 +20,9 @@ struct Estimate {
   double mean = 0;
   Interval interval;
   std::int64_t n = 0;
+  double standard_error = 0;  // before the interval is cut to [0, 1]
+  /// The longer arm of the interval: what may stand behind a ± without promising too much.
+  double reach() const { return std::max(mean - interval.low, interval.high - mean); }
 };
 
 /// 97.5 % point of the normal distribution.
@@ -26,10 +30,11 @@ inline constexpr double kZ95 = 1.959963984540054;
 
 /// Wilson's score interval of `successes` out of `n` (E. B. Wilson, 1927): honest near 0 and 1 and
 /// for small n.
-Interval WilsonInterval(std::int64_t successes, std::int64_t n);
+/// `successes` may be a sum of shares (repeats averaged by document).
+Interval WilsonInterval(double successes, std::int64_t n);
 
-/// Mean of values. All 0 or 1: Wilson's interval. Otherwise mean +- z * standard error with the n-1
-/// variance, cut to the range [0, 1] when every value lies in it.
+/// Mean of values. All 0 or 1, or all equal: Wilson's interval. Otherwise mean +- z * standard
+/// error with the n-1 variance, cut to the range [0, 1] when every value lies in it.
 Estimate MeanEstimate(const std::vector<double>& values);
 
 /// Mean of values that come in clusters (questions of one MMLU subject, one context length).
@@ -38,7 +43,9 @@ Estimate MeanEstimate(const std::vector<double>& values);
 /// the plain one: MeanEstimate.
 Estimate ClusteredEstimate(const std::vector<std::pair<std::string, double>>& values);
 
-/// Mean of cluster means (macro average) with the standard error of independent cluster means.
+/// Mean of cluster means (macro average) with the standard error of independent cluster means. A
+/// cluster without any spread (all right, all wrong, a single answer) counts with Wilson's error,
+/// not with none.
 Estimate MacroEstimate(const std::vector<std::pair<std::string, double>>& values);
 
 /// Unbiased pass@k of one problem: 1 - C(n-c, k) / C(n, k) (M. Chen et al., arXiv 2107.03374). n >=

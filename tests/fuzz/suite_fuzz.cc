@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   if (suite->models.empty() || suite->tasks.empty() || suite->text != text) std::abort();
   std::set<std::string> names;
   for (const auto& task : suite->tasks) {
-    if (task.task.empty() || !task.options.is_object() || !names.insert(task.name).second) std::abort();
+    if (task.task.empty() || !task.options.is_object() || !names.insert(task.name).second)
+      std::abort();
   }
   return 0;
 }

@@ -49,42 +49,69 @@ TEST(Suite, TheDemoIsOne) {
   EXPECT_NE(suite->description.find("toy"), std::string::npos);
 }
 
-
 /// A suite with one model and these tasks.
-std::string WithTasks(const std::string& tasks) { return "models: [{path: /m}]\ntasks: " + tasks + "\n"; }
-std::string WithModel(const std::string& model) { return "models: [" + model + "]\ntasks: [mmlu]\n"; }
+std::string WithTasks(const std::string& tasks) {
+  return "models: [{path: /m}]\ntasks: " + tasks + "\n";
+}
+std::string WithModel(const std::string& model) {
+  return "models: [" + model + "]\ntasks: [mmlu]\n";
+}
 
 TEST(Suite, BadOnesAreToldWhereAndWhy) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"", " the file is empty. docs/suite.md shows a suite."},
       {"- a\n", "1:1: suite: expected a mapping, found a list"},
-      {"models: [{path: /m}]\n", "1:1: tasks: expected a list with at least one task, found a mapping"},
+      {"models: [{path: /m}]\n",
+       "1:1: tasks: expected a list with at least one task, found a mapping"},
       {"tasks: [mmlu]\n", "1:1: models: expected a list with at least one model, found a mapping"},
-      {"models: []\ntasks: [mmlu]\n", "1:9: models: expected a list with at least one model, found a list"},
-      {"model: []\n", "1:1: suite: unknown key \"model\". Did you mean \"models\"? Known: name description models tasks seed data"},
+      {"models: []\ntasks: [mmlu]\n",
+       "1:9: models: expected a list with at least one model, found a list"},
+      {"model: []\n",
+       "1:1: suite: unknown key \"model\". Did you mean \"models\"? Known: name description models "
+       "tasks seed data"},
       {"seed: 1\nseed: 2\n", "2:1: suite: the key \"seed\" is there twice"},
-      {"name: a/b\n" + WithTasks("[mmlu]"), "1:7: name: expected letters, digits, - _ . + (at most 100), found \"a/b\""},
-      {"seed: -1\n" + WithTasks("[mmlu]"), "1:7: seed: expected a whole number from 0 to 1000000000, found \"-1\""},
-      {"seed: 1.5\n" + WithTasks("[mmlu]"), "1:7: seed: expected a whole number from 0 to 1000000000, found \"1.5\""},
-      {WithModel("{name: x}"), "1:10: models: the key \"path\" is missing: the folder of a checkpoint"},
+      {"name: a/b\n" + WithTasks("[mmlu]"),
+       "1:7: name: expected letters, digits, - _ . + (at most 100), found \"a/b\""},
+      {"seed: -1\n" + WithTasks("[mmlu]"),
+       "1:7: seed: expected a whole number from 0 to 1000000000, found \"-1\""},
+      {"seed: 1.5\n" + WithTasks("[mmlu]"),
+       "1:7: seed: expected a whole number from 0 to 1000000000, found \"1.5\""},
+      {WithModel("{name: x}"),
+       "1:10: models: the key \"path\" is missing: the folder of a checkpoint"},
       {WithModel("/m"), "1:10: models: expected a mapping, found \"/m\""},
-      {WithModel("{path: /m, precisions: [int3]}"), "1:34: precisions: expected one of bf16 fp32, found \"int3\""},
-      {WithModel("{path: /m, precisions: [bf16, bf16]}"), "1:40: precisions: expected different items, found \"bf16\""},
-      {WithModel("{path: /m, precisions: bf16}"), "1:33: precisions: expected a list with at least one item, found \"bf16\""},
-      {WithModel("{path: /m, max_length: 1}"), "1:33: max_length: expected a whole number from 2 to 1048576, found \"1\""},
-      {WithModel("{path: /m}, {path: /n/m}"), "1:22: models: the name \"m\" is there twice. Give one of them another `name`."},
-      {WithModel("{path: /m, precision: [bf16]}"), "1:21: models: unknown key \"precision\". Did you mean \"precisions\"? Known: name path precisions max_length"},
-      {WithTasks("[gms8k]"), "2:9: unknown task \"gms8k\". Did you mean \"gsm8k\"? Known: gsm8k gsm8k_cot humaneval humaneval_instruct mmlu niah"},
-      {WithTasks("[mmlu, mmlu]"), "2:15: tasks: the name \"mmlu\" is there twice. Give one of them another `name`."},
+      {WithModel("{path: /m, precisions: [int3]}"),
+       "1:34: precisions: expected one of bf16 fp32, found \"int3\""},
+      {WithModel("{path: /m, precisions: [bf16, bf16]}"),
+       "1:40: precisions: expected different items, found \"bf16\""},
+      {WithModel("{path: /m, precisions: bf16}"),
+       "1:33: precisions: expected a list with at least one item, found \"bf16\""},
+      {WithModel("{path: /m, max_length: 1}"),
+       "1:33: max_length: expected a whole number from 2 to 1048576, found \"1\""},
+      {WithModel("{path: /m}, {path: /n/m}"),
+       "1:22: models: the name \"m\" is there twice. Give one of them another `name`."},
+      {WithModel("{path: /m, precision: [bf16]}"),
+       "1:21: models: unknown key \"precision\". Did you mean \"precisions\"? Known: name path "
+       "precisions max_length"},
+      {WithTasks("[gms8k]"),
+       "2:9: unknown task \"gms8k\". Did you mean \"gsm8k\"? Known: gsm8k gsm8k_cot humaneval "
+       "humaneval_instruct mmlu niah"},
+      {WithTasks("[mmlu, mmlu]"),
+       "2:15: tasks: the name \"mmlu\" is there twice. Give one of them another `name`."},
       {WithTasks("[{name: x}]"), "2:9: tasks: the key \"task\" is missing"},
-      {WithTasks("[{task: gsm8k, limit: 0}]"), "2:30: limit: expected a whole number from 1 to 1000000000, found \"0\""},
-      {WithTasks("[{task: gsm8k, limit: many}]"), "2:30: limit: expected a whole number from 1 to 1000000000, found \"many\""},
-      {WithTasks("[{task: gsm8k, temperature: nan}]"), "2:36: temperature: expected a number from 0 to 100, found \"nan\""},
-      {WithTasks("[{task: mmlu, subjects: anatomy}]"), "2:32: subjects: expected a list with at least one item, found \"anatomy\""},
-      {WithTasks("[{task: niah, depths: [50, 101]}]"), "2:35: depths: expected a number from 0 to 100, found \"101\""},
+      {WithTasks("[{task: gsm8k, limit: 0}]"),
+       "2:30: limit: expected a whole number from 1 to 1000000000, found \"0\""},
+      {WithTasks("[{task: gsm8k, limit: many}]"),
+       "2:30: limit: expected a whole number from 1 to 1000000000, found \"many\""},
+      {WithTasks("[{task: gsm8k, temperature: nan}]"),
+       "2:36: temperature: expected a number from 0 to 100, found \"nan\""},
+      {WithTasks("[{task: mmlu, subjects: anatomy}]"),
+       "2:32: subjects: expected a list with at least one item, found \"anatomy\""},
+      {WithTasks("[{task: niah, depths: [50, 101]}]"),
+       "2:35: depths: expected a number from 0 to 100, found \"101\""},
       {"a: &x 1\n" + WithTasks("[mmlu]"), "1:4: anchors (&name) are not allowed"},
       {"name: !!binary aaaa\n" + WithTasks("[mmlu]"), "1:7: tags (!name) are not allowed"},
-      {WithTasks("[mmlu]") + "---\nname: b\n", " expected one YAML document, found another after ---"},
+      {WithTasks("[mmlu]") + "---\nname: b\n",
+       " expected one YAML document, found another after ---"},
       {"name: \xff\n", " expected UTF-8 text"},
       {"name: [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]\n", "1:22: expected at most 16 levels"},
       {std::string((1 << 20) + 1, 'a'), " expected at most 1 MiB of YAML, found 1048577 bytes"},

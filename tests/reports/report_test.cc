@@ -100,6 +100,45 @@ TEST_F(ReportTest, ErrorsCountAsWrongAndUnansweredDoNotCount) {
   EXPECT_DOUBLE_EQ(cell.metrics[0].estimate.mean, 1.0 / 3);
 }
 
+// Ten copies of an answer say no more than one.
+TEST_F(ReportTest, RepeatsAreOneObservation) {
+  const auto width = [&](int repeats) {
+    const auto path = folder_ / (std::to_string(repeats) + ".db");
+    auto store = std::move(*Store::Open(path, Store::Mode::kReadWrite));
+    std::vector<VariantRow> variants(1);
+    std::vector<RunTaskRow> tasks(1);
+    tasks[0].name = "t";
+    tasks[0].describe_json = kDescribe;
+    const auto id = store->CreateRun({}, variants, tasks, [&](const auto& add) -> Status {
+      for (int i = 0; i < 8 * repeats; ++i) {
+        SampleRow row;
+        row.variant_id = variants[0].id;
+        row.run_task_id = tasks[0].id;
+        row.index = i / repeats;
+        row.repeat = i % repeats;
+        row.prompt_sha256 = Sha256Hex("");
+        row.request_key = std::to_string(i);
+        H1_RETURN_IF_ERROR(add(row));
+      }
+      return Status::Ok();
+    });
+    std::vector<ScoreRow> scores;
+    for (const SampleRow& row : *store->PendingSamples(*id)) {
+      ScoreRow score;
+      score.sample_id = row.id;
+      score.scores = {{"match", row.index < 6 ? 1.0 : 0.0}};
+      scores.push_back(score);
+    }
+    EXPECT_TRUE(store->InsertScores(scores).ok());
+    const auto report = BuildReport(*store, 0, {});
+    return report->variants[0].cells[0].primary;
+  };
+  EXPECT_DOUBLE_EQ(width(1).mean, 0.75);
+  EXPECT_DOUBLE_EQ(width(10).mean, 0.75);
+  EXPECT_DOUBLE_EQ(width(10).interval.half_width(), width(1).interval.half_width());
+  EXPECT_EQ(width(10).n, 8);
+}
+
 TEST_F(ReportTest, SpeedIsTokensOfThisRunOverEngineTime) {
   const auto store = MakeStore("a.db", 2, "w");
   const auto report = BuildReport(*store, 0, {});
