@@ -74,7 +74,7 @@ TEST(ReportJson, NoTimingLeavesTimesOut) {
                       std::inserter(timing, timing.end()));
   EXPECT_EQ(timing,
             (std::set<std::string>{"busy_seconds", "context", "database_digest", "environment",
-                                   "kv", "memory_bytes", "peak_rss", "reused_tokens",
+                                   "kv", "memory_bytes", "peak_rss", "reused_tokens", "run",
                                    "tokens_per_second", "weights", "workspace"}));
 }
 

@@ -1,4 +1,5 @@
-// Against constants computed with Python from the formulas' definitions (math.sqrt, z = 1.959963984540054).
+// Against constants computed with Python from the formulas' definitions (math.sqrt, z
+// = 1.959963984540054).
 #include <gtest/gtest.h>
 
 #include "reports/statistics/interval.h"
@@ -45,8 +46,8 @@ TEST(Statistics, ClustersWiden) {
 
 // mean of cluster means; se = sqrt(sum of var(cluster)/n(cluster))/C
 TEST(Statistics, Macro) {
-  const Estimate estimate =
-      MacroEstimate({{"a", 1}, {"a", 0}, {"a", 1}, {"a", 1}, {"b", 0}, {"b", 0}, {"b", 0}, {"b", 1}});
+  const Estimate estimate = MacroEstimate(
+      {{"a", 1}, {"a", 0}, {"a", 1}, {"a", 1}, {"b", 0}, {"b", 0}, {"b", 0}, {"b", 1}});
   EXPECT_DOUBLE_EQ(estimate.mean, 0.5);
   EXPECT_NEAR(estimate.interval.low, 0.1535240439125805, 1e-12);
   EXPECT_NEAR(estimate.interval.high, 0.8464759560874195, 1e-12);
