@@ -158,6 +158,21 @@ TEST_F(DataFiles, MmluRefusesAWrongLetter) {
   EXPECT_NE(task.status().message().find("at least 5 rows"), std::string::npos);
 }
 
+TEST_F(DataFiles, MmluStripsQuestionsAndNotChoices) {
+  Write("mmlu/dev/high_school_physics_dev.csv", "\" one\n\",a, b,c ,d,C\n");
+  Write("mmlu/test/high_school_physics_test.csv", "\xC2\xA0 two ,e,f,g,\"h \",A\n");
+  TaskOptions options;
+  options.data = folder_;
+  options.subjects = {"high_school_physics"};
+  options.shots = 1;
+  const auto task = LoadTask("mmlu", options);
+  ASSERT_TRUE(task.ok()) << task.status().message();
+  EXPECT_EQ((*task)->BuildRequest((*task)->documents()[0]).context,
+            "The following are multiple choice questions (with answers) about high school "
+            "physics.\n\none\nA. a\nB.  b\nC. c \nD. d\nAnswer: C\n\n"
+            "two\nA. e\nB. f\nC. g\nD. h \nAnswer:");
+}
+
 TEST_F(DataFiles, DigestCoversNamesAndBytes) {
   Write("a", "1");
   Write("b", "1");

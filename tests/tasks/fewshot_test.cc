@@ -48,12 +48,14 @@ TEST(PythonRandom, SampleUsesPoolAndSetWherePythonDoes) {
                                            596, 35,  687, 709, 85, 100, 784, 363, 242, 17}));
   PythonRandom pool(7);
   EXPECT_EQ(pool.Sample(30, 8), (Places{10, 4, 12, 20, 1, 2, 17, 3}));
-  // For six draws the two methods change over between 85 and 86 places.
-  PythonRandom edge(9);
-  EXPECT_TRUE(edge.Sample(100, 0).empty());
-  EXPECT_EQ(edge.Sample(5, 5), (Places{3, 2, 1, 0, 4}));
-  EXPECT_EQ(edge.Sample(85, 6), (Places{0, 43, 64, 59, 77, 10}));
-  EXPECT_EQ(edge.Sample(86, 6), (Places{42, 70, 78, 5, 48, 21}));
+  // The methods change over between 21 and 22 places, for six draws between 85 and 86. With these
+  // seeds the other method draws something else.
+  EXPECT_EQ(PythonRandom(2).Sample(21, 5), (Places{1, 2, 19, 11, 5}));
+  EXPECT_EQ(PythonRandom(2).Sample(22, 5), (Places{1, 2, 11, 5, 21}));
+  EXPECT_EQ(PythonRandom(5).Sample(85, 6), (Places{79, 32, 45, 67, 3, 59}));
+  EXPECT_EQ(PythonRandom(2).Sample(86, 6), (Places{7, 11, 10, 46, 21, 85}));
+  EXPECT_TRUE(PythonRandom(9).Sample(100, 0).empty());
+  EXPECT_EQ(PythonRandom(9).Sample(5, 5), (Places{3, 2, 1, 0, 4}));
 }
 
 }  // namespace
