@@ -16,11 +16,11 @@ def check():
     channel = Channel(3, 4)
     verdict = {"verdict": "sandbox_error", "detail": ""}
 
-    def receive():
+    def receive(at_end=("fail", "the program ended before it answered")):
         try:
             message = channel.receive()
         except EOFError:
-            raise Died("fail", "the program ended before it answered")
+            raise Died(*at_end)
         except ValueError as error:
             raise Died("fail", "not a reply: " + str(error)[:200])
         if type(message) is not dict:
@@ -47,6 +47,8 @@ def check():
             raise Died("fail", "not a value: " + str(error)[:200])
 
     try:
+        if receive(("sandbox_error", "the candidate's jail did not start")).get("ready") is not True:
+            raise Died("sandbox_error", "the candidate's jail did not start")
         loaded = receive()
         if loaded.get("loaded") is not True:
             raise Died("fail", failure(loaded))

@@ -1,5 +1,6 @@
 #include "tasks/sandbox/seccomp_filter.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -81,6 +82,7 @@ constexpr std::array kDenied = {"socket",
                                 "clock_adjtime",
                                 "sethostname",
                                 "setdomainname",
+                                "memfd_create",
                                 "memfd_secret",
                                 "landlock_create_ruleset",
                                 "fanotify_init",
@@ -103,12 +105,18 @@ Result<int> MakeSeccompFile() {
   }
   // clone3 hides its flags from filters: say it does not exist, so that libc takes clone, whose
   // flags can be read.
-  seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-  for (const std::uint64_t flag :
-       {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS}) {
-    seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-                     SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag));
+  bool added = seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0;
+  for (const std::uint64_t flag : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET,
+                                   CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP}) {
+    added = added && seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+                                      SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)) == 0;
   }
+  // Record locks on shared read-only files pass notes between jails, as flock does.
+  for (const std::uint64_t command : {F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW}) {
+    added = added && seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 1,
+                                      SCMP_A1(SCMP_CMP_EQ, command)) == 0;
+  }
+  if (!added) return Internal("sandbox: cannot write a rule of the system call filter");
   const int file = memfd_create("h1bench-seccomp", 0);
   if (file < 0) return IoError("sandbox: memfd_create: {}", std::strerror(errno));
   if (seccomp_export_bpf(filter.get(), file) != 0 || lseek(file, 0, SEEK_SET) != 0) {

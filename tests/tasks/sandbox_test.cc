@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "tasks/sandbox/judge.h"
+#include "tests/paths.h"
 
 namespace h1bench::tasks {
 namespace {
@@ -125,11 +129,41 @@ TEST(Sandbox, NothingOfTheHostIsReachable) {
       "        import ctypes\n        assert ctypes.CDLL(None).unshare(0x10000000) == 0\n",
       "        import ctypes\n        assert ctypes.CDLL(None).ptrace(0, 0, 0, 0) == 0\n",
       "        import fcntl\n        fcntl.flock(open('/usr/bin/env'), 2)\n",
+      "        import fcntl\n        fcntl.lockf(open('/usr/bin/env'), fcntl.LOCK_SH)\n",
+      "        import os\n        os.memfd_create('x')\n",
       "        import os\n        os.kill(1, 9)\n        os.kill(-1, 0)\n        assert False\n",
   };
   for (const char* attack : attacks) EXPECT_NE(Try(OnlyIf(attack)).verdict, "pass") << attack;
   // The instrument works: an attack that does nothing passes.
   EXPECT_EQ(Try(OnlyIf("        pass\n")).verdict, "pass");
+}
+
+/// The checker on its own, fed with `replies` as if a candidate had written them.
+std::string CheckerAlone(const std::string& replies) {
+  const auto folder = std::filesystem::temp_directory_path() / "h1bench-checker";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "replies") << replies;
+  std::ofstream(folder / "job") << R"({"prompt": "def f():\n    pass\n", "entry_point": "f", )"
+                                << R"("tests": "def check(c):\n    assert c() == 1\n"})";
+  const auto source = h1bench::testing::SourceDir() / "tasks/sandbox";
+  const std::string command =
+      "cd " + folder.string() + " && cat " + (source / "wire.py").string() + " " +
+      (source / "checker.py").string() +
+      " > program && /usr/bin/python3 -I -S program 3<replies 4>/dev/null 5<job 6>verdict";
+  EXPECT_EQ(std::system(command.c_str()), 0);
+  std::ifstream file(folder / "verdict");
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+// A jail that never came up is our fault, not the model's; a program that dies is the model's.
+TEST(Sandbox, FailuresOfTheJailAreNotTheModels) {
+  if (access("/usr/bin/python3", X_OK) != 0) GTEST_SKIP() << "needs /usr/bin/python3";
+  EXPECT_NE(CheckerAlone("").find("sandbox_error"), std::string::npos);
+  EXPECT_NE(CheckerAlone("{\"ready\": true}\n").find("\"fail\""), std::string::npos);
+  EXPECT_NE(CheckerAlone("{\"ready\": true}\n{\"loaded\": true}\n{\"nonce\": \"guess\", \"value\": "
+                         "{\"i\": \"0x1\"}}\n")
+                .find("no call asked for"),
+            std::string::npos);
 }
 
 TEST(Sandbox, ResourcesAreLimited) {
