@@ -1,8 +1,8 @@
 #include "reports/report.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <iterator>
 #include <map>
 #include <numeric>
@@ -291,8 +291,12 @@ class Builder {
     for (const NamedEstimate& subset : subsets) {
       const std::size_t slash = subset.name.find('/');
       if (slash == std::string::npos) continue;
-      grid.push_back({std::atoll(subset.name.c_str()), std::atof(subset.name.c_str() + slash + 1),
-                      subset.estimate});
+      GridCell cell;
+      cell.estimate = subset.estimate;
+      const char* const begin = subset.name.data();
+      std::from_chars(begin, begin + slash, cell.length);
+      std::from_chars(begin + slash + 1, begin + subset.name.size(), cell.depth);
+      grid.push_back(std::move(cell));
     }
     std::sort(grid.begin(), grid.end(), [](const GridCell& a, const GridCell& b) {
       return std::pair(a.length, a.depth) < std::pair(b.length, b.depth);
