@@ -5,6 +5,8 @@
 #include <dnnl.hpp>
 #include <new>
 
+#include "kernels/common/check_segments.h"
+#include "kernels/common/check_weights.h"
 #include "kernels/cpu/head.h"
 #include "kernels/cpu/layer.h"
 #include "kernels/cpu/memory_plan.h"
@@ -73,7 +75,12 @@ class CpuBackend final : public Backend {
   }
 
   Result<std::vector<RowResult>> Forward(std::span<const Segment> segments) override {
-    H1_RETURN_IF_ERROR(CheckSegments(segments, slots_, shape_, options_));
+    const auto find = [this](SlotId id) -> std::optional<common::SlotRoom> {
+      const Slot* slot = slots_.Find(id);
+      if (slot == nullptr) return std::nullopt;
+      return common::SlotRoom{slot->length, slot->max_tokens};
+    };
+    H1_RETURN_IF_ERROR(common::CheckSegments(segments, find, shape_, options_));
     std::vector<RowResult> results;
     H1_RETURN_IF_ERROR(Guarded("forward", [&] { results = Compute(segments); }));
     return results;
@@ -162,7 +169,7 @@ const char* OneDnnIsa() {
 Result<std::unique_ptr<Backend>> CreateCpuBackend(const ModelShape& shape,
                                                   const ModelWeights& weights,
                                                   const BackendOptions& options) {
-  H1_RETURN_IF_ERROR(cpu::CheckWeights(shape, weights));
+  H1_RETURN_IF_ERROR(common::CheckWeights(shape, weights));
   if (options.max_batch_tokens < 1 || options.max_batch_rows < 1 || options.threads < 0) {
     return InvalidArgument(
         "backend options: max_batch_tokens {}, max_batch_rows {} must be positive, threads {} not "

@@ -33,9 +33,6 @@ struct Batch {
   std::int64_t rows() const { return static_cast<std::int64_t>(ids.size()); }
 };
 
-/// Refuses with a sentence that names the segment and the value: nothing has changed then.
-Status CheckSegments(std::span<const Segment> segments, const Slots& slots, const ModelShape& shape,
-                     const BackendOptions& options);
 /// Lays out checked segments and makes room in their slots.
 Batch MakeBatch(std::span<const Segment> segments, Slots& slots);
 /// Points every segment's blocks at one layer; brings the block that a !keep segment continues into

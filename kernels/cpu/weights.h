@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "kernels/backend.h"
+#include "kernels/common/layer_vectors.h"
 #include "kernels/cpu/linear.h"
 
 /// A model's weights as the CPU kernels want them: matrices packed, vectors in fp32.
@@ -40,18 +41,11 @@ struct PackedModel {
   std::int64_t bytes = 0;  // of everything above
 };
 
-/// Columns of PackedLayer::in, and the first column of each part.
-struct InColumns {
-  std::int64_t z, x, b, c, dt, q, k, v, total;
-  explicit InColumns(const ModelShape& shape);
-};
+using common::InColumns;
 
 /// How activations are kept at this precision on this machine.
 ActKind KindFor(Precision precision);
 
-/// Checks that shape and tensors agree (no read past a tensor can follow), naming the tensor that
-/// does not.
-Status CheckWeights(const ModelShape& shape, const ModelWeights& weights);
 /// Packs. Throws std::bad_alloc or dnnl::error.
 void PackWeights(const ModelShape& shape, const ModelWeights& weights, Precision precision,
                  PackedModel& out);

@@ -1,8 +1,8 @@
+#include "kernels/common/check_weights.h"
+
 #include <fmt/ranges.h>
 
-#include "kernels/cpu/weights.h"
-
-namespace h1bench::cpu {
+namespace h1bench::common {
 namespace {
 
 Status Check(const char* name, const TensorView& view, std::vector<std::int64_t> expected,
@@ -99,4 +99,4 @@ Status CheckWeights(const ModelShape& shape, const ModelWeights& weights) {
   return Status::Ok();
 }
 
-}  // namespace h1bench::cpu
+}  // namespace h1bench::common

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "base/status.h"
+#include "kernels/model.h"
+
+namespace h1bench::common {
+
+/// Checks that shape and tensors agree (no read past a tensor can follow), naming the tensor that
+/// does not.
+Status CheckWeights(const ModelShape& shape, const ModelWeights& weights);
+
+}  // namespace h1bench::common
