@@ -197,11 +197,11 @@ Result<std::unique_ptr<Backend>> Load(const Options& options) {
   backend_options.max_batch_rows = backend_options.max_batch_tokens;
   if (!options.model.empty()) {
     H1_ASSIGN_OR_RETURN(const Checkpoint model, Checkpoint::Open(options.model));
-    return CreateCpuBackend(model.config().shape, model.weights(), backend_options);
+    return CreateBackend(model.config().shape, model.weights(), backend_options);
   }
   H1_ASSIGN_OR_RETURN(const ReleasedShape released, FindReleasedShape(options.shape));
   H1_ASSIGN_OR_RETURN(const SyntheticModel model, SynthesizeInMemory(released.shape, 1));
-  return CreateCpuBackend(model.shape, model.weights, backend_options);
+  return CreateBackend(model.shape, model.weights, backend_options);
 }
 
 Status RunBench(const Options& options) {

@@ -65,7 +65,7 @@ Status Logits(const Options& options) {
   backend_options.threads = options.threads;
   backend_options.max_batch_tokens = backend_options.max_batch_rows = 128;
   H1_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend,
-                      CreateCpuBackend(model.config().shape, model.weights(), backend_options));
+                      CreateBackend(model.config().shape, model.weights(), backend_options));
   const TensorSpec spec{
       "logits", DType::kF32, {static_cast<std::int64_t>(ids.size()), model.config().shape.vocab}};
   H1_ASSIGN_OR_RETURN(SafetensorsWriter writer,

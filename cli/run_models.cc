@@ -69,7 +69,8 @@ std::string EnvironmentJson() {
   json.Set("cpu", ProcValue("/proc/cpuinfo", "model name"));
   json.Set("cores", static_cast<std::int64_t>(std::thread::hardware_concurrency()));
   json.Set("memory_bytes", MemInfoBytes("MemTotal"));
-  json.Set("backend", CpuIdentity());
+  const Result<std::string> backend = DeviceIdentity(DefaultDevice());
+  json.Set("backend", backend.ok() ? *backend : backend.status().message());
   return WriteJson(json);
 }
 

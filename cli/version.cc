@@ -62,8 +62,16 @@ Json VersionJson() {
       .Set("dirty", info.dirty);
   json.Set("source_digest", info.source_digest).Set("engine_build", EngineBuild());
   json.Set("compiler", info.compiler).Set("build_type", info.build_type).Set("flags", info.flags);
-  json.Set("backends",
-           Json::Array{Json(Json::Object{{"name", "cpu"}, {"identity", CpuIdentity()}})});
+  Json backends{Json::Array{}};
+  for (const Device device : {Device::kCpu, Device::kCuda}) {
+    const Result<std::string> identity = DeviceIdentity(device);
+    Json entry;
+    entry.Set("name", DeviceName(device)).Set("available", identity.ok());
+    entry.Set(identity.ok() ? "identity" : "reason",
+              identity.ok() ? *identity : identity.status().message());
+    backends.Push(std::move(entry));
+  }
+  json.Set("backends", std::move(backends));
   json.Set("libraries", Libraries());
   return json;
 }
@@ -76,7 +84,11 @@ std::string VersionText() {
                       info.dirty ? " (dirty)" : "");
   text += fmt::format("sources    sha256 {}\n", info.source_digest);
   text += fmt::format("compiler   {}, {}, {}\n", info.compiler, info.build_type, info.flags);
-  text += fmt::format("backends   {}\n", CpuIdentity());
+  for (const Device device : {Device::kCpu, Device::kCuda}) {
+    const Result<std::string> identity = DeviceIdentity(device);
+    text += fmt::format("{:<10} {}\n", device == Device::kCpu ? "backends" : "",
+                        identity.ok() ? *identity : "no cuda: " + identity.status().message());
+  }
   text += "libraries ";
   const Json libraries = Libraries();
   for (const auto& [name, version] : libraries.as_object())

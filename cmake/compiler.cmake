@@ -2,7 +2,7 @@
 add_library(h1_options INTERFACE)
 target_include_directories(h1_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(h1_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -ffp-contract=off -fno-strict-aliasing)
+  "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-ffp-contract=off;-fno-strict-aliasing>")
 
 find_program(H1_CCACHE ccache)
 if(H1_CCACHE)
@@ -12,8 +12,8 @@ if(H1_CCACHE)
 endif()
 
 if(H1_SANITIZE)
-  add_compile_options(-fsanitize=${H1_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${H1_SANITIZE};-fno-omit-frame-pointer;-fno-sanitize-recover=all>")
   add_link_options(-fsanitize=${H1_SANITIZE})
 else()
-  add_compile_options(-fstack-protector-strong -D_GLIBCXX_ASSERTIONS)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-fstack-protector-strong;-D_GLIBCXX_ASSERTIONS>")
 endif()

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -59,7 +60,19 @@ struct MemoryPlan {
   std::int64_t total() const { return weights + kv + state + workspace + context; }
 };
 
+/// Where a backend computes.
+enum class Device {
+  kCpu,
+  kCuda,          // the first visible GPU
+  kCudaEmulated,  // the CUDA backend on the host: for tests, thousands of times slower
+};
+const char* DeviceName(Device device);               // "cpu", "cuda", "cuda-emulated"
+Result<Device> ParseDevice(const std::string& name);  // lists the known ones in its error
+/// kCuda where this build has it and there is a GPU, else kCpu.
+Device DefaultDevice();
+
 struct BackendOptions {
+  Device device = Device::kCpu;
   Precision precision = Precision::kBf16;
   int threads = 0;                       // 0: all cores this process may use
   std::int64_t max_batch_tokens = 2048;  // tokens of one Forward at most; sizes the workspace
@@ -93,16 +106,19 @@ class Backend {
   virtual std::string Identity() const = 0;
 };
 
-/// Bytes for `slots` sequences of up to `tokens` tokens each. Pure arithmetic.
+/// Bytes of the device's memory for `slots` sequences of up to `tokens` tokens each. Pure
+/// arithmetic.
 MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, std::int64_t slots,
                       std::int64_t tokens);
 
-/// The CPU backend. `weights` must outlive it only during this call when the precision needs a
-/// packed copy, which is always so here.
-Result<std::unique_ptr<Backend>> CreateCpuBackend(const ModelShape& shape,
-                                                  const ModelWeights& weights,
-                                                  const BackendOptions& options);
-/// Identity() of the CPU backend on this machine, without a model.
-std::string CpuIdentity();
+/// The backend that options.device names. `weights` need outlive only this call. kUnavailable with
+/// the reason when the device is not there.
+Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const ModelWeights& weights,
+                                               const BackendOptions& options);
+/// Identity() of a device on this machine, without a model.
+Result<std::string> DeviceIdentity(Device device);
+/// Bytes of the device's own memory that are free now; empty when it computes in the process's
+/// memory (the CPU).
+Result<std::optional<std::int64_t>> FreeDeviceMemory(Device device);
 
 }  // namespace h1bench

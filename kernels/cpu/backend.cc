@@ -1,4 +1,4 @@
-#include "kernels/backend.h"
+#include "kernels/cpu/backend.h"
 
 #include <fmt/format.h>
 
@@ -12,8 +12,7 @@
 #include "kernels/cpu/memory_plan.h"
 #include "kernels/cpu/threads.h"
 
-namespace h1bench {
-namespace cpu {
+namespace h1bench::cpu {
 namespace {
 
 /// Runs `body`, which may throw what the standard library or oneDNN throws.
@@ -88,7 +87,7 @@ class CpuBackend final : public Backend {
 
   const ModelShape& shape() const override { return shape_; }
   const BackendOptions& options() const override { return options_; }
-  std::string Identity() const override { return CpuIdentity(); }
+  std::string Identity() const override { return cpu::Identity(); }
 
   MemoryPlan MemoryUsed() const override {
     MemoryPlan used;
@@ -164,9 +163,8 @@ const char* OneDnnIsa() {
 }
 
 }  // namespace
-}  // namespace cpu
 
-Result<std::unique_ptr<Backend>> CreateCpuBackend(const ModelShape& shape,
+Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape,
                                                   const ModelWeights& weights,
                                                   const BackendOptions& options) {
   H1_RETURN_IF_ERROR(common::CheckWeights(shape, weights));
@@ -176,21 +174,21 @@ Result<std::unique_ptr<Backend>> CreateCpuBackend(const ModelShape& shape,
         "negative",
         options.max_batch_tokens, options.max_batch_rows, options.threads);
   }
-  std::unique_ptr<cpu::CpuBackend> backend;
-  H1_RETURN_IF_ERROR(cpu::Guarded("loading the model", [&] {
-    backend = std::make_unique<cpu::CpuBackend>(shape, options);
+  std::unique_ptr<CpuBackend> backend;
+  H1_RETURN_IF_ERROR(Guarded("loading the model", [&] {
+    backend = std::make_unique<CpuBackend>(shape, options);
     backend->Pack(weights);
   }));
   return std::unique_ptr<Backend>(std::move(backend));
 }
 
-std::string CpuIdentity() {
+std::string Identity() {
   const dnnl_version_t* version = dnnl_version();
-  if (!cpu::HasOneDnnProducts())
-    return fmt::format("cpu {}; own matrix products", cpu::Kernels().name);
-  return fmt::format("cpu {}; oneDNN {}.{}.{} {}; bf16 products {}", cpu::Kernels().name,
-                     version->major, version->minor, version->patch, cpu::OneDnnIsa(),
-                     cpu::HasBf16Products() ? "native" : "as fp32");
+  if (!HasOneDnnProducts())
+    return fmt::format("cpu {}; own matrix products", Kernels().name);
+  return fmt::format("cpu {}; oneDNN {}.{}.{} {}; bf16 products {}", Kernels().name,
+                     version->major, version->minor, version->patch, OneDnnIsa(),
+                     HasBf16Products() ? "native" : "as fp32");
 }
 
-}  // namespace h1bench
+}  // namespace h1bench::cpu

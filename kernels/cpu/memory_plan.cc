@@ -1,10 +1,10 @@
 #include "kernels/cpu/memory_plan.h"
 
+#include "kernels/cpu/backend.h"
 #include "kernels/cpu/weights.h"
 #include "kernels/cpu/workspace.h"
 
-namespace h1bench {
-namespace cpu {
+namespace h1bench::cpu {
 namespace {
 
 std::int64_t LayerBytes(const ModelShape& s, ActKind kind) {
@@ -30,18 +30,16 @@ std::int64_t PlanWeights(const ModelShape& s, Precision precision) {
          s.vocab * s.hidden * (precision == Precision::kBf16 ? 2 : 4) + s.hidden * 4;
 }
 
-}  // namespace cpu
-
 MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, std::int64_t slots,
                       std::int64_t tokens) {
-  const cpu::StateLayout layout(shape, options.precision == Precision::kBf16);
+  const StateLayout layout(shape, options.precision == Precision::kBf16);
   MemoryPlan plan;
-  plan.weights = cpu::PlanWeights(shape, options.precision);
-  plan.kv = slots * ((tokens + cpu::kKvBlock - 1) / cpu::kKvBlock) * layout.page_bytes;
+  plan.weights = PlanWeights(shape, options.precision);
+  plan.kv = slots * ((tokens + kKvBlock - 1) / kKvBlock) * layout.page_bytes;
   plan.state = slots * layout.state_bytes();
-  plan.workspace = cpu::WorkspaceSizes(shape, options, cpu::KindFor(options.precision)).total();
-  plan.context = cpu::kContextBytes;
+  plan.workspace = WorkspaceSizes(shape, options, KindFor(options.precision)).total();
+  plan.context = kContextBytes;
   return plan;
 }
 
-}  // namespace h1bench
+}  // namespace h1bench::cpu

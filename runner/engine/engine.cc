@@ -233,7 +233,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(std::shared_ptr<const Checkpoint>
         return PlanMemory(config.shape, options.backend, slots, tokens);
       }));
   H1_ASSIGN_OR_RETURN(std::unique_ptr<Backend> backend,
-                      CreateCpuBackend(config.shape, checkpoint->weights(), options.backend));
+                      CreateBackend(config.shape, checkpoint->weights(), options.backend));
   EngineParts parts;
   parts.backend = std::move(backend);
   parts.tokenizer = std::move(tokenizer);

@@ -7,8 +7,9 @@ namespace h1bench {
 
 Result<std::string> EngineIdentity(const std::string& engine) {
   if (engine == "null") return std::string("null engine 1");
-  if (engine == "cpu") return fmt::format("engine {} {}", EngineBuild(), CpuIdentity());
-  return InvalidArgument("--engine: expected cpu or null, found \"{}\"", engine);
+  H1_ASSIGN_OR_RETURN(const Device device, ParseDevice(engine));
+  H1_ASSIGN_OR_RETURN(const std::string identity, DeviceIdentity(device));
+  return fmt::format("engine {} {}", EngineBuild(), identity);
 }
 
 }  // namespace h1bench

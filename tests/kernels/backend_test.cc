@@ -1,6 +1,7 @@
 // What a backend refuses, and whether it uses the memory that was planned.
 #include "kernels/backend.h"
 
+#include "kernels/cpu/backend.h"
 #include "kernels/cpu/vector/table.h"
 #include "tests/kernels/golden.h"
 
@@ -65,7 +66,7 @@ TEST_F(BackendTest, RefusesMoreThanTheSlotHolds) {
 TEST_F(BackendTest, RefusesTensorsOfAnotherShape) {
   ModelWeights weights = model_.weights();
   weights.layers[1].down.shape = {48, 79};
-  const auto backend = CreateCpuBackend(model_.config().shape, weights, {});
+  const auto backend = CreateBackend(model_.config().shape, weights, {});
   ASSERT_FALSE(backend.ok());
   EXPECT_EQ(backend.status().message(),
             "model.layers.1: feed_forward.down_proj.weight: expected shape [48, 80], found [48, "
@@ -112,7 +113,7 @@ TEST(Precision, NamesGoBothWays) {
     EXPECT_EQ(*ParsePrecision(PrecisionName(precision)), precision);
   }
   EXPECT_FALSE(ParsePrecision("int3").ok());
-  EXPECT_NE(CpuIdentity().find(cpu::Kernels().name), std::string::npos);
+  EXPECT_NE(cpu::Identity().find(cpu::Kernels().name), std::string::npos);
 }
 
 /// exp is within 2 units in the last place and silu follows; every instruction set of this

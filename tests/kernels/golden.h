@@ -15,6 +15,7 @@
 #include "kernels/backend.h"
 #include "runner/checkpoint/checkpoint.h"
 #include "runner/checkpoint/safetensors.h"
+#include "tests/device.h"
 #include "tests/paths.h"
 
 /// Golden models: a checkpoint, id sequences and the logits that transformers gave for them.
@@ -30,13 +31,15 @@ struct GoldenSequence {
 };
 
 inline std::unique_ptr<Backend> MakeBackend(const Checkpoint& model, Precision precision,
-                                            int threads = 2, std::int64_t max_batch_tokens = 2048) {
+                                            int threads = 2, std::int64_t max_batch_tokens = 2048,
+                                            Device device = TestDevice()) {
   BackendOptions options;
+  options.device = device;
   options.precision = precision;
   options.threads = threads;
   options.max_batch_tokens = max_batch_tokens;
   options.max_batch_rows = max_batch_tokens;
-  auto backend = CreateCpuBackend(model.config().shape, model.weights(), options);
+  auto backend = CreateBackend(model.config().shape, model.weights(), options);
   EXPECT_TRUE(backend.ok()) << backend.status().message();
   return backend.ok() ? std::move(*backend) : nullptr;
 }

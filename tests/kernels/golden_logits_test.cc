@@ -83,9 +83,10 @@ TEST(GoldenLogits, PlantedMistakesAreCaught) {
     ModelShape wrong = model->config().shape;
     mistake(wrong);
     BackendOptions options;
+    options.device = testing::TestDevice();
     options.precision = Precision::kFp32;
     options.max_batch_rows = 2048;
-    const auto backend = CreateCpuBackend(wrong, model->weights(), options);
+    const auto backend = CreateBackend(wrong, model->weights(), options);
     ASSERT_TRUE(backend.ok());
     EXPECT_GT(LogitError(**backend, golden), kFp32) << name;
   }

@@ -1,0 +1,23 @@
+# Finds nvcc when it is there. Sets H1_HAVE_NVCC.
+set(H1_HAVE_NVCC OFF)
+if(NOT H1_CUDA STREQUAL "OFF")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    if(H1_CCACHE)
+      set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
+    endif()
+    set(CMAKE_CUDA_ARCHITECTURES OFF)  # kernels/cuda names them itself
+    enable_language(CUDA)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc 13 has it
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+      list(APPEND CMAKE_CUDA_COMPILE_FEATURES cuda_std_20)
+    endif()
+    set(H1_HAVE_NVCC ON)
+  elseif(H1_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "H1_CUDA=ON needs nvcc (CUDA 12.4 or newer) on the PATH or in CUDACXX.")
+  else()
+    message(STATUS "No nvcc: without the CUDA backend. The program is complete on the CPU.")
+  endif()
+endif()

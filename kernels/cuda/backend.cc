@@ -1,0 +1,310 @@
+#include "kernels/cuda/backend.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "kernels/common/check_segments.h"
+#include "kernels/common/check_weights.h"
+#include "kernels/cuda/batch.h"
+#include "kernels/cuda/weights.h"
+#include "kernels/cuda/workspace.h"
+
+namespace h1bench::H1_CUDA_NAMESPACE {
+namespace {
+
+/// What the driver takes for a process (measured 0.4 to 0.6 GB on Hopper); an estimate, as the
+/// only number of a plan that is not arithmetic.
+constexpr std::int64_t kContextBytes = std::int64_t{600} << 20;
+
+Status CheckCudaShape(const ModelShape& s) {
+  if (s.head_dim > 256)
+    return Unsupported("head_dim {}: the CUDA backend has attention to 256", s.head_dim);
+  if (s.ssm_state > 512)
+    return Unsupported("mamba_d_state {}: the CUDA backend has the scan to 512", s.ssm_state);
+  return Status::Ok();
+}
+
+/// Pinned host memory and device memory of one size, grown when a call needs more.
+struct Staging {
+  HostMemory host;
+  DeviceMemory device;
+  Status Reserve(std::int64_t bytes) {
+    if (bytes <= device.size()) return Status::Ok();
+    const std::int64_t size = RoundUp(bytes + bytes / 2, 4096);
+    H1_ASSIGN_OR_RETURN(host, HostMemory::Allocate(size));
+    H1_ASSIGN_OR_RETURN(device, DeviceMemory::Allocate(size));
+    return Status::Ok();
+  }
+};
+
+class CudaBackend final : public Backend {
+ public:
+  CudaBackend(const ModelShape& shape, const BackendOptions& options)
+      : shape_(shape),
+        options_(options),
+        bf16_(options.precision == Precision::kBf16),
+        slots_(StateLayout(shape, bf16_)) {}
+  ~CudaBackend() override {
+    Synchronize(stream_);
+    DestroyStream(stream_);
+  }
+
+  Status Init(const ModelWeights& weights) {
+    H1_ASSIGN_OR_RETURN(identity_, H1_CUDA_NAMESPACE::Identity());
+    H1_ASSIGN_OR_RETURN(stream_, CreateStream());
+    H1_ASSIGN_OR_RETURN(model_, UploadModel(shape_, weights, bf16_, stream_));
+    H1_ASSIGN_OR_RETURN(work_, Workspace::Create(shape_, options_, stream_));
+    H1_RETURN_IF_ERROR(tables_.Reserve(TableBytes(options_.max_batch_tokens, 64, 4096, 4096)));
+    Synchronize(stream_);
+    return TakeError();
+  }
+
+  Result<SlotId> Allocate(std::int64_t max_tokens) override {
+    if (max_tokens < 1 || (shape_.max_positions > 0 && max_tokens > shape_.max_positions)) {
+      return InvalidArgument("a slot of {} tokens: expected 1 to {} (max_position_embeddings)",
+                             max_tokens, shape_.max_positions);
+    }
+    Slot slot;
+    slot.max_tokens = max_tokens;
+    return slots_.Add(std::move(slot));
+  }
+
+  void Release(SlotId slot) override { slots_.Remove(slot); }
+
+  Result<SlotId> Fork(SlotId from, std::int64_t max_tokens) override {
+    const Slot* slot = slots_.Find(from);
+    if (slot == nullptr) return InvalidArgument("fork: there is no slot {}", from);
+    if (max_tokens < slot->length ||
+        (shape_.max_positions > 0 && max_tokens > shape_.max_positions)) {
+      return InvalidArgument(
+          "fork of slot {} to {} tokens: expected {} (its length) to {} (max_position_embeddings)",
+          from, max_tokens, slot->length, shape_.max_positions);
+    }
+    Slot copy = *slot;
+    copy.max_tokens = max_tokens;
+    return slots_.Add(std::move(copy));
+  }
+
+  std::int64_t Length(SlotId id) const override {
+    const Slot* slot = slots_.Find(id);
+    return slot == nullptr ? 0 : slot->length;
+  }
+
+  Result<std::vector<RowResult>> Forward(std::span<const Segment> segments) override {
+    const auto find = [this](SlotId id) -> std::optional<common::SlotRoom> {
+      const Slot* slot = slots_.Find(id);
+      if (slot == nullptr) return std::nullopt;
+      return common::SlotRoom{slot->length, slot->max_tokens};
+    };
+    H1_RETURN_IF_ERROR(common::CheckSegments(segments, find, shape_, options_));
+    if (segments.empty()) return std::vector<RowResult>{};
+    const std::int64_t tile_rows = AttentionTileRows(shape_, bf16_);
+    H1_ASSIGN_OR_RETURN(HostBatch batch, MakeBatch(segments, slots_, tile_rows, stream_));
+    H1_RETURN_IF_ERROR(tables_.Reserve(TableBytes(batch)));
+    H1_RETURN_IF_ERROR(targets_.Reserve(static_cast<std::int64_t>(batch.targets.size() + 1) * 4));
+    H1_RETURN_IF_ERROR(answers_.Reserve(
+        static_cast<std::int64_t>((batch.asked.size() + 1) * sizeof(HeadRow))));
+    const DeviceBatch tables =
+        SendBatch(batch, tables_.host.bytes(), tables_.device.bytes(), stream_);
+    const StageContext context{Dims(shape_), slots_.layout(), tables, work_.buffers(), bf16_,
+                               stream_};
+    RunLayers(context);
+    RunHead(context, batch);
+    Synchronize(stream_);
+    H1_RETURN_IF_ERROR(TakeError());
+    FinishBatch(batch);
+    return Collect(batch);
+  }
+
+  const ModelShape& shape() const override { return shape_; }
+  const BackendOptions& options() const override { return options_; }
+  std::string Identity() const override { return identity_; }
+  MemoryPlan MemoryUsed() const override {
+    MemoryPlan used;
+    used.weights = model_.bytes;
+    used.kv = slots_.kv_bytes();
+    used.state = slots_.state_bytes();
+    used.workspace =
+        work_.bytes() + tables_.device.size() + targets_.device.size() + answers_.device.size();
+    used.context = kContextBytes;
+    return used;
+  }
+
+ private:
+  void RunLayers(const StageContext& c) {
+    const Buffers& b = c.buffers;
+    Embed(c, model_.embedding, shape_.rope_base);
+    for (std::int64_t i = 0; i < shape_.layers; ++i) {
+      const LayerPointers& w = model_.layers[static_cast<std::size_t>(i)].at;
+      RmsNorm(c, b.x, w.input_norm, c.batch.rows, b.normed);
+      InProduct(c, w);
+      PostIn(c, w, i);
+      Scan(c, w, i);
+      if (shape_.gated_norm) GateNorm(c, w);
+      Attend(c, i);
+      const bool last = i + 1 == shape_.layers;
+      if (last && c.batch.asked_count == 0) return;
+      if (last) GatherAsked(c);
+      AddMixed(c, w, last);
+      AddMlp(c, w, last);
+    }
+  }
+
+  GemmArgs Product(const void* in, const void* weight, std::int64_t rows, std::int64_t n,
+                   std::int64_t k) const {
+    GemmArgs args;
+    args.in = in;
+    args.weight = weight;
+    args.rows = rows;
+    args.n = n;
+    args.k = k;
+    args.ldi = RoundUp(k, kPadK);
+    return args;
+  }
+
+  void InProduct(const StageContext& c, const LayerPointers& w) const {
+    GemmArgs args = Product(c.buffers.normed, w.in, c.batch.rows, c.dims.wide, c.dims.hidden);
+    args.out = c.buffers.wide;
+    args.ldo = c.dims.wide;
+    args.scale = w.in_scale;
+    args.bias = w.in_bias;
+    Gemm(args, bf16_, stream_);
+  }
+
+  /// The residual rows at hand: all, or in the last layer the asked ones.
+  static float* Residual(const StageContext& c, bool last) {
+    return last ? c.buffers.last_x : c.buffers.x;
+  }
+  static std::int64_t Rows(const StageContext& c, bool last) {
+    return last ? c.batch.asked_count : c.batch.rows;
+  }
+
+  void AddMixed(const StageContext& c, const LayerPointers& w, bool last) const {
+    GemmArgs args = Product(last ? c.buffers.last_mixed : c.buffers.mixed, w.out, Rows(c, last),
+                            c.dims.hidden, c.dims.ssm_inner + c.dims.heads * c.dims.head_dim);
+    args.epilogue = Epilogue::kAdd;
+    args.out = Residual(c, last);
+    args.ldo = c.dims.hidden;
+    args.bias = w.out_bias;
+    Gemm(args, bf16_, stream_);
+  }
+
+  void AddMlp(const StageContext& c, const LayerPointers& w, bool last) const {
+    RmsNorm(c, Residual(c, last), w.ff_norm, Rows(c, last), c.buffers.normed);
+    GemmArgs up = Product(c.buffers.normed, w.gate_up, Rows(c, last),
+                          2 * RoundUp(c.dims.intermediate, 8), c.dims.hidden);
+    up.epilogue = Epilogue::kSwiGlu;
+    up.out = c.buffers.swiglu;
+    up.ldo = RoundUp(c.dims.intermediate, kPadK);
+    up.columns = c.dims.intermediate;
+    up.bias = w.gate_bias;
+    up.bias_up = w.up_bias;
+    up.factor = shape_.mlp_multipliers[0];
+    Gemm(up, bf16_, stream_);
+    GemmArgs down = Product(c.buffers.swiglu, w.down, Rows(c, last), c.dims.hidden,
+                            c.dims.intermediate);
+    down.epilogue = Epilogue::kAdd;
+    down.out = Residual(c, last);
+    down.ldo = c.dims.hidden;
+    down.bias = w.down_bias;
+    down.factor = shape_.mlp_multipliers[1];
+    Gemm(down, bf16_, stream_);
+  }
+
+  /// Final norm, vocabulary product and answers of the asked rows, kLogitRows at a time.
+  void RunHead(const StageContext& c, const HostBatch& batch) {
+    if (c.batch.asked_count == 0) return;
+    RmsNorm(c, c.buffers.last_x, model_.final_norm, c.batch.asked_count, c.buffers.normed);
+    const std::int64_t width = RoundUp(c.dims.hidden, kPadK) * (bf16_ ? 2 : 4);
+    for (std::int64_t first = 0; first < c.batch.asked_count; first += kLogitRows) {
+      const std::int64_t count = std::min(kLogitRows, c.batch.asked_count - first);
+      GemmArgs args = Product(static_cast<const std::byte*>(c.buffers.normed) + first * width,
+                              model_.head, count, c.dims.vocab, c.dims.hidden);
+      args.out = c.buffers.logits;
+      args.ldo = c.dims.vocab;
+      Gemm(args, bf16_, stream_);
+      Head(c, first, count, answers_.device.as<HeadRow>(), targets_.device.as<float>());
+      CopyFullRows(c, batch, first, count);
+    }
+    CopyToHost(answers_.host.bytes(), answers_.device.bytes(),
+               c.batch.asked_count * static_cast<std::int64_t>(sizeof(HeadRow)), stream_);
+    CopyToHost(targets_.host.bytes(), targets_.device.bytes(), c.batch.target_count * 4, stream_);
+  }
+
+  void CopyFullRows(const StageContext& c, const HostBatch& batch, std::int64_t first,
+                    std::int64_t count) const {
+    for (std::int64_t i = 0; i < count; ++i) {
+      float* full = batch.queries[static_cast<std::size_t>(first + i)]->full;
+      if (full != nullptr)
+        CopyToHost(full, c.buffers.logits + i * c.dims.vocab, c.dims.vocab * 4, stream_);
+    }
+  }
+
+  std::vector<RowResult> Collect(const HostBatch& batch) const {
+    std::vector<RowResult> out(batch.queries.size());
+    const auto* rows = reinterpret_cast<const HeadRow*>(answers_.host.bytes());
+    const auto* targets = reinterpret_cast<const float*>(targets_.host.bytes());
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      out[i].argmax = rows[i].argmax;
+      out[i].argmax_logit = rows[i].max;
+      out[i].log_sum_exp = rows[i].log_sum_exp;
+      out[i].target_logits.assign(targets + batch.target_begin[i],
+                                  targets + batch.target_begin[i + 1]);
+    }
+    return out;
+  }
+
+  ModelShape shape_;
+  BackendOptions options_;
+  bool bf16_;
+  std::string identity_;
+  Stream stream_{};
+  DeviceModel model_;
+  Workspace work_;
+  Slots slots_;
+  Staging tables_, targets_, answers_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const ModelWeights& weights,
+                                               const BackendOptions& options) {
+  H1_RETURN_IF_ERROR(common::CheckWeights(shape, weights));
+  H1_RETURN_IF_ERROR(CheckCudaShape(shape));
+  if (options.max_batch_tokens < 1 || options.max_batch_rows < 1) {
+    return InvalidArgument(
+        "backend options: max_batch_tokens {} and max_batch_rows {} must be positive",
+        options.max_batch_tokens, options.max_batch_rows);
+  }
+  auto backend = std::make_unique<CudaBackend>(shape, options);
+  H1_RETURN_IF_ERROR(backend->Init(weights));
+  return std::unique_ptr<Backend>(std::move(backend));
+}
+
+MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, std::int64_t slots,
+                      std::int64_t tokens) {
+  const StateLayout layout(shape, options.precision == Precision::kBf16);
+  MemoryPlan plan;
+  plan.weights = ModelBytes(shape, options.precision == Precision::kBf16);
+  plan.kv = slots * CeilDiv(tokens, kPageTokens) * layout.page_bytes;
+  plan.state = slots * layout.state_bytes();
+  const std::int64_t pages = slots * CeilDiv(tokens, kPageTokens);
+  plan.workspace = Workspace::Bytes(shape, options) +
+                   2 * TableBytes(options.max_batch_tokens, options.max_batch_tokens, pages, 4096);
+  plan.context = kContextBytes;
+  return plan;
+}
+
+Result<std::string> Identity() {
+  H1_ASSIGN_OR_RETURN(const DeviceFacts facts, QueryDevice());
+  return fmt::format("cuda {}; sm_{}{}; {} multiprocessors; driver {}, runtime {}", facts.name,
+                     facts.major, facts.minor, facts.multiprocessors, facts.driver, facts.runtime);
+}
+
+Result<std::int64_t> FreeMemory() {
+  H1_ASSIGN_OR_RETURN(const DeviceFacts facts, QueryDevice());
+  return facts.free_bytes;
+}
+
+}  // namespace h1bench::H1_CUDA_NAMESPACE

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "kernels/backend.h"
+
+/// The CUDA backend, twice: for the GPU, and emulated on the host (emulation/). kernels/backend.cc
+/// chooses between them.
+namespace h1bench {
+namespace cuda {
+Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const ModelWeights& weights,
+                                               const BackendOptions& options);
+MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, std::int64_t slots,
+                      std::int64_t tokens);
+/// kUnavailable with the reason when there is no usable GPU.
+Result<std::string> Identity();
+/// Bytes of the device that are free now.
+Result<std::int64_t> FreeMemory();
+}  // namespace cuda
+namespace cuda_emulated {
+Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const ModelWeights& weights,
+                                               const BackendOptions& options);
+MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, std::int64_t slots,
+                      std::int64_t tokens);
+Result<std::string> Identity();
+Result<std::int64_t> FreeMemory();
+}  // namespace cuda_emulated
+}  // namespace h1bench

@@ -1,0 +1,128 @@
+#include "kernels/cuda/device.h"
+
+#ifndef H1_CUDA_EMULATION
+
+namespace h1bench::cuda {
+namespace {
+
+thread_local Status g_first_error;
+
+std::string Version(int number) { return fmt::format("{}.{}", number / 1000, number % 1000 / 10); }
+
+}  // namespace
+
+void NoteError(cudaError_t error, const char* what) {
+  if (error == cudaSuccess || !g_first_error.ok()) return;
+  g_first_error = {error == cudaErrorMemoryAllocation ? StatusCode::kResourceExhausted
+                                                      : StatusCode::kInternal,
+                   fmt::format("CUDA: {}: {}", what, cudaGetErrorString(error))};
+}
+
+Status TakeError() {
+  Status out = std::move(g_first_error);
+  g_first_error = Status::Ok();
+  return out;
+}
+
+Result<DeviceFacts> QueryDevice() {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error != cudaSuccess || count == 0) {
+    cudaGetLastError();
+    return Status(StatusCode::kUnavailable,
+                  fmt::format("no CUDA device: {}",
+                              error == cudaSuccess ? "none is visible" : cudaGetErrorString(error)));
+  }
+  cudaDeviceProp properties;
+  NoteError(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
+  DeviceFacts out;
+  out.name = properties.name;
+  out.multiprocessors = properties.multiProcessorCount;
+  out.major = properties.major;
+  out.minor = properties.minor;
+  std::size_t free = 0, total = 0;
+  NoteError(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  out.free_bytes = static_cast<std::int64_t>(free);
+  out.memory_bytes = static_cast<std::int64_t>(total);
+  int driver = 0, runtime = 0;
+  NoteError(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
+  NoteError(cudaRuntimeGetVersion(&runtime), "cudaRuntimeGetVersion");
+  out.driver = Version(driver);
+  out.runtime = Version(runtime);
+  H1_RETURN_IF_ERROR(TakeError());
+  return out;
+}
+
+Result<DeviceMemory> DeviceMemory::Allocate(std::int64_t bytes) {
+  DeviceMemory out;
+  if (bytes == 0) return out;
+  const cudaError_t error = cudaMalloc(&out.data_, static_cast<std::size_t>(bytes));
+  if (error != cudaSuccess) {
+    cudaGetLastError();  // an allocation that failed is not sticky
+    out.data_ = nullptr;
+    return Status(StatusCode::kResourceExhausted,
+                  fmt::format("GPU memory: {} bytes wanted: {}", bytes, cudaGetErrorString(error)));
+  }
+  out.size_ = bytes;
+  return out;
+}
+
+DeviceMemory::~DeviceMemory() {
+  if (data_ != nullptr) cudaFree(data_);
+}
+
+Result<HostMemory> HostMemory::Allocate(std::int64_t bytes) {
+  HostMemory out;
+  void* data = nullptr;
+  const cudaError_t error =
+      cudaHostAlloc(&data, static_cast<std::size_t>(bytes), cudaHostAllocDefault);
+  if (error != cudaSuccess) {
+    cudaGetLastError();
+    return Status(StatusCode::kResourceExhausted, fmt::format("pinned memory: {} bytes wanted: {}",
+                                                              bytes, cudaGetErrorString(error)));
+  }
+  out.data_ = static_cast<std::byte*>(data);
+  out.size_ = bytes;
+  return out;
+}
+
+HostMemory::~HostMemory() {
+  if (data_ != nullptr) cudaFreeHost(data_);
+}
+
+Result<Stream> CreateStream() {
+  Stream stream = nullptr;
+  NoteError(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+  H1_RETURN_IF_ERROR(TakeError());
+  return stream;
+}
+void DestroyStream(Stream stream) {
+  if (stream != nullptr) cudaStreamDestroy(stream);
+}
+
+namespace {
+void Copy(void* to, const void* from, std::int64_t bytes, cudaMemcpyKind kind, Stream stream) {
+  if (bytes == 0) return;
+  NoteError(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream),
+            "cudaMemcpyAsync");
+}
+}  // namespace
+
+void CopyToDevice(void* to, const void* from, std::int64_t bytes, Stream stream) {
+  Copy(to, from, bytes, cudaMemcpyHostToDevice, stream);
+}
+void CopyToHost(void* to, const void* from, std::int64_t bytes, Stream stream) {
+  Copy(to, from, bytes, cudaMemcpyDeviceToHost, stream);
+}
+void CopyOnDevice(void* to, const void* from, std::int64_t bytes, Stream stream) {
+  Copy(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
+}
+void FillZero(void* to, std::int64_t bytes, Stream stream) {
+  if (bytes > 0)
+    NoteError(cudaMemsetAsync(to, 0, static_cast<std::size_t>(bytes), stream), "cudaMemsetAsync");
+}
+void Synchronize(Stream stream) { NoteError(cudaStreamSynchronize(stream), "kernels"); }
+
+}  // namespace h1bench::cuda
+
+#endif

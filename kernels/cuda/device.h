@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "base/status.h"
+#include "kernels/cuda/platform.h"
+
+/// The device as the backend's host code sees it: memory, copies, one stream, facts. Failures of
+/// asynchronous calls are noted and asked for once, at the end of a Forward.
+namespace h1bench::H1_CUDA_NAMESPACE {
+
+/// What a device is; part of Identity().
+struct DeviceFacts {
+  std::string name;     // "NVIDIA H100 80GB HBM3", "emulated"
+  int multiprocessors = 0;
+  int major = 0, minor = 0;  // compute capability
+  std::int64_t memory_bytes = 0, free_bytes = 0;
+  std::string driver, runtime;  // "13.0"
+};
+/// Facts of device 0; kUnavailable with the reason when there is none.
+Result<DeviceFacts> QueryDevice();
+
+/// Device memory; freed on destruction. Movable.
+class DeviceMemory {
+ public:
+  DeviceMemory() = default;
+  /// kResourceExhausted when there is not so much left. 0 bytes: an empty one.
+  static Result<DeviceMemory> Allocate(std::int64_t bytes);
+  DeviceMemory(DeviceMemory&& other) noexcept { Swap(other); }
+  DeviceMemory& operator=(DeviceMemory&& other) noexcept {
+    Swap(other);
+    return *this;
+  }
+  DeviceMemory(const DeviceMemory&) = delete;
+  DeviceMemory& operator=(const DeviceMemory&) = delete;
+  ~DeviceMemory();
+
+  template <typename T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
+  std::byte* bytes() const { return static_cast<std::byte*>(data_); }
+  std::int64_t size() const { return size_; }
+  explicit operator bool() const { return data_ != nullptr; }
+
+ private:
+  void Swap(DeviceMemory& other) {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+  void* data_ = nullptr;
+  std::int64_t size_ = 0;
+};
+
+/// Host memory that copies can run from while the host goes on (pinned on a GPU).
+class HostMemory {
+ public:
+  HostMemory() = default;
+  static Result<HostMemory> Allocate(std::int64_t bytes);
+  HostMemory(HostMemory&& other) noexcept { Swap(other); }
+  HostMemory& operator=(HostMemory&& other) noexcept {
+    Swap(other);
+    return *this;
+  }
+  ~HostMemory();
+  std::byte* bytes() const { return data_; }
+  std::int64_t size() const { return size_; }
+
+ private:
+  void Swap(HostMemory& other) {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+  std::byte* data_ = nullptr;
+  std::int64_t size_ = 0;
+};
+
+Result<Stream> CreateStream();
+void DestroyStream(Stream stream);
+/// Asynchronous to the host when the host memory is HostMemory.
+void CopyToDevice(void* to, const void* from, std::int64_t bytes, Stream stream);
+void CopyToHost(void* to, const void* from, std::int64_t bytes, Stream stream);
+void CopyOnDevice(void* to, const void* from, std::int64_t bytes, Stream stream);
+void FillZero(void* to, std::int64_t bytes, Stream stream);
+/// Waits for the stream.
+void Synchronize(Stream stream);
+/// The first failure since the last call, as a status; kResourceExhausted for memory.
+Status TakeError();
+
+}  // namespace h1bench::H1_CUDA_NAMESPACE

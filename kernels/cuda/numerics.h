@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cmath>
+
+#include "kernels/cuda/platform.h"
+#ifndef H1_CUDA_EMULATION
+#ifdef __CUDACC__
+#include <cuda_bf16.h>
+#endif
+#else
+#include "kernels/common/convert.h"
+#endif
+
+/// Numbers as the kernels keep and combine them. No multiply and add is fused unless it says fmaf:
+/// bits are part of the contract (nvcc -fmad=false).
+namespace h1bench::H1_CUDA_NAMESPACE {
+
+H1_HOST_DEVICE constexpr std::int64_t RoundUp(std::int64_t n, std::int64_t to) {
+  return (n + to - 1) / to * to;
+}
+H1_HOST_DEVICE constexpr std::int64_t CeilDiv(std::int64_t n, std::int64_t by) {
+  return (n + by - 1) / by;
+}
+
+#if defined(__CUDACC__) || defined(H1_CUDA_EMULATION)
+
+/// bf16 as bits.
+struct Bf16 {
+  std::uint16_t bits;
+};
+
+#ifdef H1_CUDA_EMULATION
+H1_DEVICE float Load(Bf16 v) { return common::FromBf16(v.bits); }
+H1_DEVICE Bf16 ToBf16(float v) { return {common::ToBf16(v)}; }
+#else
+H1_DEVICE float Load(Bf16 v) { return __uint_as_float(static_cast<unsigned>(v.bits) << 16); }
+H1_DEVICE Bf16 ToBf16(float v) { return {__bfloat16_as_ushort(__float2bfloat16_rn(v))}; }
+#endif
+H1_DEVICE float Load(float v) { return v; }
+H1_DEVICE void Store(Bf16* to, float v) { *to = ToBf16(v); }
+H1_DEVICE void Store(float* to, float v) { *to = v; }
+/// Two neighbours in one word, the first in the low half.
+H1_DEVICE unsigned PackBf16(float low, float high) {
+  return static_cast<unsigned>(ToBf16(low).bits) | static_cast<unsigned>(ToBf16(high).bits) << 16;
+}
+
+H1_DEVICE float Silu(float x) { return x / (1.0F + expf(-x)); }
+/// FALCON_H1's softplus: the identity above 20.
+H1_DEVICE float Softplus(float x) {
+  return x > 20.0F ? x : static_cast<float>(log1p(exp(static_cast<double>(x))));
+}
+
+/// Sum over the warp by a fixed tree; every lane gets it.
+H1_DEVICE float WarpSum(float v) {
+  for (int offset = 16; offset > 0; offset /= 2) v = v + __shfl_xor_sync(kAllLanes, v, offset);
+  return v;
+}
+H1_DEVICE float WarpMax(float v) {
+  for (int offset = 16; offset > 0; offset /= 2)
+    v = fmaxf(v, __shfl_xor_sync(kAllLanes, v, offset));
+  return v;
+}
+/// Sum over a block of kThreads by a fixed tree; every thread gets it. `scratch`: 32 floats in
+/// shared memory, free again after the call.
+template <int kThreads>
+H1_DEVICE float BlockSum(float v, float* scratch) {
+  v = WarpSum(v);
+  const int warp = static_cast<int>(threadIdx.x) / kWarp;
+  if (threadIdx.x % kWarp == 0) scratch[warp] = v;
+  __syncthreads();
+  float sum = scratch[0];
+  for (int i = 1; i < kThreads / kWarp; ++i) sum = sum + scratch[i];
+  __syncthreads();
+  return sum;
+}
+
+#endif  // device code
+
+}  // namespace h1bench::H1_CUDA_NAMESPACE

@@ -1,0 +1,186 @@
+// The SSM recurrence, token by token with the state in registers: h = exp(dt A) h + dt x B^T,
+// y = h C + D x. A warp owns kRows rows p of one head, its lanes the N columns; the state is read
+// once and written once a Forward. One chain of operations for every number whatever the cut, so
+// prefill, any chunks and decode give the same bits.
+#include "kernels/cuda/stages.h"
+
+namespace h1bench::H1_CUDA_NAMESPACE {
+namespace {
+
+constexpr int kThreads = 128;
+
+/// Sums v[i] over the warp for every i < kRows; lane l gets the sum of row RowOfLane(l).
+template <int kRows>
+H1_DEVICE float SumRows(float (&v)[kRows], int lane) {
+  int offset = 16;
+  H1_UNROLL
+  for (int half = kRows / 2; half >= 1; half /= 2) {
+    const bool upper = (lane & offset) != 0;
+    H1_UNROLL
+    for (int i = 0; i < half; ++i) {
+      const float send = upper ? v[i] : v[i + half];
+      const float keep = upper ? v[i + half] : v[i];
+      v[i] = keep + __shfl_xor_sync(kAllLanes, send, offset);
+    }
+    offset /= 2;
+  }
+  for (; offset >= 1; offset /= 2) v[0] = v[0] + __shfl_xor_sync(kAllLanes, v[0], offset);
+  return v[0];
+}
+template <int kRows>
+H1_DEVICE int RowOfLane(int lane) {
+  int row = 0, offset = 16;
+  for (int half = kRows / 2; half >= 1; half /= 2, offset /= 2)
+    if ((lane & offset) != 0) row += half;
+  return row;
+}
+
+/// kColumns numbers of a row of N, as a lane holds them: in fours when N is a multiple of 128
+/// (kFours), else every 32nd.
+template <int kColumns, bool kFours>
+H1_DEVICE void LoadRow(const float* row, std::int64_t n, int lane, float (&out)[kColumns]) {
+  if constexpr (kFours) {
+    H1_UNROLL
+    for (int j = 0; j < kColumns; j += 4) {
+      const float4 four = *reinterpret_cast<const float4*>(row + j * kWarp + lane * 4);
+      out[j] = four.x, out[j + 1] = four.y, out[j + 2] = four.z, out[j + 3] = four.w;
+    }
+  } else {
+    H1_UNROLL
+    for (int j = 0; j < kColumns; ++j) {
+      const int column = j * kWarp + lane;
+      out[j] = column < n ? row[column] : 0.0F;
+    }
+  }
+}
+template <int kColumns, bool kFours>
+H1_DEVICE void StoreRow(float* row, std::int64_t n, int lane, const float (&v)[kColumns]) {
+  if constexpr (kFours) {
+    H1_UNROLL
+    for (int j = 0; j < kColumns; j += 4)
+      *reinterpret_cast<float4*>(row + j * kWarp + lane * 4) =
+          make_float4(v[j], v[j + 1], v[j + 2], v[j + 3]);
+  } else {
+    H1_UNROLL
+    for (int j = 0; j < kColumns; ++j)
+      if (j * kWarp + lane < n) row[j * kWarp + lane] = v[j];
+  }
+}
+
+/// What one token brings to a warp.
+template <int kColumns, int kRows>
+struct Token {
+  float b[kColumns], c[kColumns], x[kRows], dt, decay;
+};
+
+template <int kColumns, int kRows, bool kFours>
+H1_DEVICE void LoadToken(const Dims& d, const Buffers& buffers, std::int64_t row, std::int64_t head,
+                         std::int64_t first_p, int lane, Token<kColumns, kRows>& out) {
+  const float* conv = buffers.conv + row * d.channels;
+  const std::int64_t group = head / (d.ssm_heads / d.ssm_groups);
+  const float* b = conv + d.ssm_inner + group * d.ssm_state;
+  LoadRow<kColumns, kFours>(b, d.ssm_state, lane, out.b);
+  LoadRow<kColumns, kFours>(b + d.ssm_groups * d.ssm_state, d.ssm_state, lane, out.c);
+  H1_UNROLL
+  for (int i = 0; i < kRows; ++i)
+    out.x[i] = first_p + i < d.ssm_head_dim ? conv[head * d.ssm_head_dim + first_p + i] : 0.0F;
+  out.dt = buffers.dt[row * d.ssm_heads + head];
+  out.decay = buffers.decay[row * d.ssm_heads + head];
+}
+
+template <typename T, int kColumns, int kRows, bool kFours>
+__global__ void __launch_bounds__(kThreads)
+    ScanKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers,
+               const float* d_skip, std::int64_t layer, std::int64_t ldo) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const std::int64_t pieces = CeilDiv(d.ssm_head_dim, kRows);
+  const std::int64_t item =
+      (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / kWarp;
+  if (item >= d.ssm_heads * pieces) return;
+  const std::int64_t head = item / pieces, first_p = item % pieces * kRows;
+  const DeviceSegment segment = batch.segments[blockIdx.y];
+  const std::int64_t at = (head * d.ssm_head_dim + first_p) * d.ssm_state;
+  float state[kRows][kColumns] = {};
+  if (segment.state_in != nullptr) {
+    const float* from =
+        reinterpret_cast<const float*>(segment.state_in + layout.ssm_at(layer)) + at;
+    H1_UNROLL
+    for (int i = 0; i < kRows; ++i)
+      if (first_p + i < d.ssm_head_dim)
+        LoadRow<kColumns, kFours>(from + i * d.ssm_state, d.ssm_state, lane, state[i]);
+  }
+  const int own = RowOfLane<kRows>(lane);
+  const bool writes = lane % (kWarp / kRows) == 0 && first_p + own < d.ssm_head_dim;
+  const float skip = d_skip[head];
+  const std::int64_t column = head * d.ssm_head_dim + first_p + own;
+  Token<kColumns, kRows> token;
+  LoadToken<kColumns, kRows, kFours>(d, buffers, segment.first_row, head, first_p, lane, token);
+  for (std::int64_t t = 0; t < segment.rows; ++t) {
+    const std::int64_t row = segment.first_row + t;
+    Token<kColumns, kRows> next = token;
+    if (t + 1 < segment.rows)
+      LoadToken<kColumns, kRows, kFours>(d, buffers, row + 1, head, first_p, lane, next);
+    float sum[kRows], x_own = 0;
+    H1_UNROLL
+    for (int i = 0; i < kRows; ++i) {
+      const float dx = token.dt * token.x[i];
+      sum[i] = 0;
+      if (i == own) x_own = token.x[i];
+      H1_UNROLL
+      for (int j = 0; j < kColumns; ++j) {
+        state[i][j] = fmaf(dx, token.b[j], token.decay * state[i][j]);
+        sum[i] = fmaf(state[i][j], token.c[j], sum[i]);
+      }
+    }
+    const float y = fmaf(skip, x_own, SumRows<kRows>(sum, lane));
+    if (writes) {
+      if (d.gated_norm) {
+        buffers.y[row * d.ssm_inner + column] = y;
+      } else {
+        const float z = buffers.wide[row * d.wide + d.z + column];
+        Store(static_cast<T*>(buffers.mixed) + row * ldo + column, y * Silu(z) * d.ssm_out);
+      }
+    }
+    token = next;
+  }
+  if (segment.state_out == nullptr) return;
+  float* to = reinterpret_cast<float*>(segment.state_out + layout.ssm_at(layer)) + at;
+  H1_UNROLL
+  for (int i = 0; i < kRows; ++i)
+    if (first_p + i < d.ssm_head_dim)
+      StoreRow<kColumns, kFours>(to + i * d.ssm_state, d.ssm_state, lane, state[i]);
+}
+
+template <typename T, int kColumns, int kRows, bool kFours>
+void Run(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
+  const std::int64_t items = c.dims.ssm_heads * CeilDiv(c.dims.ssm_head_dim, kRows);
+  const LaunchShape shape{dim3(static_cast<unsigned>(CeilDiv(items * kWarp, kThreads)),
+                               static_cast<unsigned>(c.batch.segment_count)),
+                          dim3(kThreads)};
+  Launch("scan", ScanKernel<T, kColumns, kRows, kFours>, shape, c.stream, c.dims, c.layout, c.batch,
+         c.buffers, w.d_skip, layer,
+         RoundUp(c.dims.ssm_inner + c.dims.heads * c.dims.head_dim, kPadK));
+}
+
+/// By the state's width alone, so that a model always takes the same.
+template <typename T>
+void Choose(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
+  const std::int64_t n = c.dims.ssm_state;
+  if (n == 128) return Run<T, 4, 16, true>(c, w, layer);
+  if (n == 256) return Run<T, 8, 8, true>(c, w, layer);
+  if (n <= 32) return Run<T, 1, 4, false>(c, w, layer);
+  if (n <= 128) return Run<T, 4, 4, false>(c, w, layer);
+  return Run<T, 16, 1, false>(c, w, layer);  // to 512; CheckCudaShape refuses more
+}
+
+}  // namespace
+
+void Scan(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
+  if (c.bf16) {
+    Choose<Bf16>(c, w, layer);
+  } else {
+    Choose<float>(c, w, layer);
+  }
+}
+
+}  // namespace h1bench::H1_CUDA_NAMESPACE

@@ -1,0 +1,187 @@
+#include "kernels/cuda/weights.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <functional>
+
+#include "kernels/common/convert.h"
+#include "kernels/common/layer_vectors.h"
+
+namespace h1bench::H1_CUDA_NAMESPACE {
+namespace {
+
+constexpr std::int64_t kStagingBytes = std::int64_t{32} << 20;
+
+/// A stored row that belongs at `column` of a packed one; view null: none.
+struct RowSource {
+  const TensorView* view = nullptr;
+  std::int64_t row = 0, column = 0;
+};
+/// The stored rows of packed row r: at most two.
+using RowSources = std::function<std::array<RowSource, 2>(std::int64_t r)>;
+
+std::int64_t MatrixBytes(std::int64_t n, std::int64_t k, bool bf16) {
+  return RoundUp(n, kPadN) * RoundUp(k, kPadK) * (bf16 ? 2 : 4);
+}
+
+class Uploader {
+ public:
+  Uploader(bool bf16, Stream stream) : bf16_(bf16), stream_(stream) {}
+
+  Status Init() {
+    H1_ASSIGN_OR_RETURN(staging_, HostMemory::Allocate(kStagingBytes));
+    return Status::Ok();
+  }
+
+  /// A packed (n, k) matrix with zeros around it.
+  Result<const void*> Matrix(std::int64_t n, std::int64_t k, const RowSources& sources,
+                             std::vector<DeviceMemory>& owner) {
+    const std::int64_t element = bf16_ ? 2 : 4, rows = RoundUp(n, kPadN), width = RoundUp(k, kPadK);
+    H1_ASSIGN_OR_RETURN(DeviceMemory memory, DeviceMemory::Allocate(rows * width * element));
+    const std::int64_t chunk = std::max<std::int64_t>(1, kStagingBytes / (width * element));
+    for (std::int64_t first = 0; first < rows; first += chunk) {
+      const std::int64_t count = std::min(chunk, rows - first);
+      std::memset(staging_.bytes(), 0, static_cast<std::size_t>(count * width * element));
+      for (std::int64_t r = first; r < std::min(first + count, n); ++r) {
+        for (const RowSource& source : sources(r))
+          Place(source, staging_.bytes() + ((r - first) * width + source.column) * element);
+      }
+      CopyToDevice(memory.bytes() + first * width * element, staging_.bytes(),
+                   count * width * element, stream_);
+      Synchronize(stream_);
+    }
+    return Own(std::move(memory), owner);
+  }
+
+  /// A vector in fp32; null for an empty one.
+  Result<const float*> Vector(const std::vector<float>& values, std::vector<DeviceMemory>& owner) {
+    if (values.empty()) return static_cast<const float*>(nullptr);
+    const auto bytes = static_cast<std::int64_t>(values.size() * sizeof(float));
+    H1_ASSIGN_OR_RETURN(DeviceMemory memory, DeviceMemory::Allocate(bytes));
+    CopyToDevice(memory.bytes(), values.data(), bytes, stream_);
+    Synchronize(stream_);
+    return static_cast<const float*>(Own(std::move(memory), owner));
+  }
+  Result<const float*> Vector(const TensorView& view, std::vector<DeviceMemory>& owner) {
+    return Vector(common::ToFloats(view), owner);
+  }
+
+  std::int64_t bytes() const { return bytes_; }
+
+ private:
+  const void* Own(DeviceMemory memory, std::vector<DeviceMemory>& owner) {
+    bytes_ += memory.size();
+    owner.push_back(std::move(memory));
+    return owner.back().bytes();
+  }
+
+  void Place(const RowSource& source, std::byte* to) const {
+    if (source.view == nullptr) return;
+    const std::int64_t width = source.view->shape[1];
+    if (bf16_) {
+      common::ConvertToBf16(*source.view, source.row * width, width,
+                            reinterpret_cast<std::uint16_t*>(to));
+    } else {
+      common::ConvertToFloats(*source.view, source.row * width, width,
+                              reinterpret_cast<float*>(to));
+    }
+  }
+
+  bool bf16_;
+  Stream stream_;
+  HostMemory staging_;
+  std::int64_t bytes_ = 0;
+};
+
+RowSources Whole(const TensorView& view) {
+  return [&view](std::int64_t r) { return std::array<RowSource, 2>{RowSource{&view, r, 0}}; };
+}
+
+Status UploadMatrices(const ModelShape& s, const LayerWeights& from, Uploader& up,
+                      DeviceLayer& to) {
+  const common::InColumns at(s);
+  const RowSources in = [&](std::int64_t r) {
+    const RowSource one = r < at.q   ? RowSource{&from.ssm_in, r, 0}
+                          : r < at.k ? RowSource{&from.q, r - at.q, 0}
+                          : r < at.v ? RowSource{&from.k, r - at.k, 0}
+                                     : RowSource{&from.v, r - at.v, 0};
+    return std::array<RowSource, 2>{one};
+  };
+  const RowSources out = [&](std::int64_t r) {
+    return std::array<RowSource, 2>{RowSource{&from.ssm_out, r, 0},
+                                    RowSource{&from.o, r, s.ssm_inner}};
+  };
+  const RowSources gate_up = [&](std::int64_t r) {
+    const std::int64_t i = r / 16 * 8 + r % 8;
+    if (i >= s.intermediate) return std::array<RowSource, 2>{};
+    return std::array<RowSource, 2>{RowSource{r / 8 % 2 == 0 ? &from.gate : &from.up, i, 0}};
+  };
+  std::vector<DeviceMemory>& owner = to.memory;
+  H1_ASSIGN_OR_RETURN(to.at.in, up.Matrix(at.total, s.hidden, in, owner));
+  H1_ASSIGN_OR_RETURN(to.at.out, up.Matrix(s.hidden, s.ssm_inner + s.query_rows(), out, owner));
+  H1_ASSIGN_OR_RETURN(to.at.gate_up,
+                      up.Matrix(2 * RoundUp(s.intermediate, 8), s.hidden, gate_up, owner));
+  H1_ASSIGN_OR_RETURN(to.at.down, up.Matrix(s.hidden, s.intermediate, Whole(from.down), owner));
+  return Status::Ok();
+}
+
+Status UploadLayer(const ModelShape& s, const LayerWeights& from, Uploader& up, DeviceLayer& to) {
+  H1_RETURN_IF_ERROR(UploadMatrices(s, from, up, to));
+  const common::LayerVectors vectors = common::MakeLayerVectors(s, from);
+  std::vector<DeviceMemory>& owner = to.memory;
+  H1_ASSIGN_OR_RETURN(to.at.input_norm, up.Vector(from.input_norm, owner));
+  H1_ASSIGN_OR_RETURN(to.at.in_scale, up.Vector(vectors.in_scale, owner));
+  H1_ASSIGN_OR_RETURN(to.at.in_bias, up.Vector(vectors.in_bias, owner));
+  H1_ASSIGN_OR_RETURN(to.at.conv, up.Vector(vectors.conv, owner));
+  H1_ASSIGN_OR_RETURN(to.at.conv_bias, up.Vector(from.conv_bias, owner));
+  H1_ASSIGN_OR_RETURN(to.at.dt_bias, up.Vector(from.dt_bias, owner));
+  H1_ASSIGN_OR_RETURN(to.at.a, up.Vector(vectors.a, owner));
+  H1_ASSIGN_OR_RETURN(to.at.d_skip, up.Vector(from.d_skip, owner));
+  if (s.gated_norm) {
+    H1_ASSIGN_OR_RETURN(to.at.ssm_norm, up.Vector(from.ssm_norm, owner));
+  }
+  H1_ASSIGN_OR_RETURN(to.at.out_bias, up.Vector(vectors.out_bias, owner));
+  H1_ASSIGN_OR_RETURN(to.at.ff_norm, up.Vector(from.ff_norm, owner));
+  H1_ASSIGN_OR_RETURN(to.at.gate_bias, up.Vector(from.gate_bias, owner));
+  H1_ASSIGN_OR_RETURN(to.at.up_bias, up.Vector(from.up_bias, owner));
+  H1_ASSIGN_OR_RETURN(to.at.down_bias, up.Vector(vectors.down_bias, owner));
+  return Status::Ok();
+}
+
+}  // namespace
+
+Result<DeviceModel> UploadModel(const ModelShape& s, const ModelWeights& weights, bool bf16,
+                                Stream stream) {
+  DeviceModel out;
+  Uploader up(bf16, stream);
+  H1_RETURN_IF_ERROR(up.Init());
+  H1_ASSIGN_OR_RETURN(out.embedding,
+                      up.Matrix(s.vocab, s.hidden, Whole(weights.embedding), out.memory));
+  H1_ASSIGN_OR_RETURN(out.head, up.Matrix(s.vocab, s.hidden, Whole(weights.lm_head), out.memory));
+  H1_ASSIGN_OR_RETURN(out.final_norm, up.Vector(weights.final_norm, out.memory));
+  for (const LayerWeights& layer : weights.layers) {
+    out.layers.emplace_back();
+    H1_RETURN_IF_ERROR(UploadLayer(s, layer, up, out.layers.back()));
+  }
+  out.bytes = up.bytes();
+  H1_RETURN_IF_ERROR(TakeError());
+  return out;
+}
+
+std::int64_t ModelBytes(const ModelShape& s, bool bf16) {
+  const common::InColumns at(s);
+  const std::int64_t matrices = MatrixBytes(at.total, s.hidden, bf16) +
+                                MatrixBytes(s.hidden, s.ssm_inner + s.query_rows(), bf16) +
+                                MatrixBytes(2 * RoundUp(s.intermediate, 8), s.hidden, bf16) +
+                                MatrixBytes(s.hidden, s.intermediate, bf16);
+  std::int64_t floats = 2 * s.hidden + at.total + (s.conv_taps + 1) * s.conv_channels() +
+                        3 * s.ssm_heads + (s.gated_norm ? s.ssm_inner : 0);
+  if (s.ssm_in_bias || s.attention_bias) floats += at.total;
+  if (s.ssm_out_bias || s.attention_bias) floats += s.hidden;
+  if (s.mlp_bias) floats += 2 * s.intermediate + s.hidden;
+  return s.layers * (matrices + floats * 4) + 2 * MatrixBytes(s.vocab, s.hidden, bf16) +
+         s.hidden * 4;
+}
+
+}  // namespace h1bench::H1_CUDA_NAMESPACE
