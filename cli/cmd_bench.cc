@@ -8,9 +8,10 @@
 #include "base/json.h"
 #include "cli/bench_cost.h"
 #include "cli/command.h"
+#include "cli/run_options.h"
 #include "harness/store/store.h"
 #include "kernels/backend.h"
-#include "kernels/cpu/peak.h"
+#include "kernels/peak.h"
 #include "runner/checkpoint/checkpoint.h"
 #include "runner/checkpoint/shapes.h"
 #include "runner/checkpoint/synthesize.h"
@@ -19,7 +20,7 @@ namespace h1bench::cli {
 namespace {
 
 struct Options {
-  std::string model, shape, precision = "bf16", database;
+  std::string model, shape, precision = "bf16", device = "auto", database;
   std::int64_t prefill = 512, decode = 128;
   std::vector<std::int64_t> batches = {1, 8, 32};
   int threads = 0, repeat = 3;
@@ -148,6 +149,7 @@ Json ToJson(const Options& options, const Backend& backend, const MachinePeak& p
   out.Set("precision", PrecisionName(backend.options().precision));
   out.Set("identity", backend.Identity());
   out.Set("threads", options.threads);
+  out.Set("peak_method", peak.method);
   out.Set("prefill", options.prefill);
   out.Set("decode", options.decode);
   out.Set("peak_gflops", peak.gflops);
@@ -191,9 +193,12 @@ void PrintTable(const Options& options, const Backend& backend, const MachinePea
 Result<std::unique_ptr<Backend>> Load(const Options& options) {
   BackendOptions backend_options;
   H1_ASSIGN_OR_RETURN(backend_options.precision, ParsePrecision(options.precision));
+  H1_ASSIGN_OR_RETURN(backend_options.device, ParseDevice(ResolveEngine(options.device)));
   backend_options.threads = options.threads;
-  backend_options.max_batch_tokens = std::clamp<std::int64_t>(
-      options.prefill, *std::max_element(options.batches.begin(), options.batches.end()), 2048);
+  backend_options.max_batch_tokens = std::max<std::int64_t>(
+      *std::max_element(options.batches.begin(), options.batches.end()),
+      std::min<std::int64_t>(options.prefill,
+                             backend_options.device == Device::kCpu ? 2048 : 8192));
   backend_options.max_batch_rows = backend_options.max_batch_tokens;
   if (!options.model.empty()) {
     H1_ASSIGN_OR_RETURN(const Checkpoint model, Checkpoint::Open(options.model));
@@ -209,7 +214,8 @@ Status RunBench(const Options& options) {
     return InvalidArgument("bench: give either --model DIR or --shape NAME");
   }
   H1_ASSIGN_OR_RETURN(const Precision precision, ParsePrecision(options.precision));
-  const MachinePeak peak = MeasureCpuPeak(precision, options.threads);
+  H1_ASSIGN_OR_RETURN(const Device device, ParseDevice(ResolveEngine(options.device)));
+  H1_ASSIGN_OR_RETURN(const MachinePeak peak, MeasurePeak(device, precision, options.threads));
   H1_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, Load(options));
   H1_ASSIGN_OR_RETURN(const std::vector<Measurement> rows, Bench(*backend, options).Run());
   const Json json = ToJson(options, *backend, peak, rows);
@@ -241,6 +247,8 @@ Command::Run SetUp(CLI::App& app) {
       ->check(CLI::Range(1, 2048))
       ->capture_default_str();
   app.add_option("--precision", o->precision, "bf16 or fp32")->capture_default_str();
+  app.add_option("--device", o->device, "auto (a GPU where there is one), cpu, cuda")
+      ->capture_default_str();
   app.add_option("--threads", o->threads, "Threads; 0: all cores")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
@@ -250,8 +258,8 @@ Command::Run SetUp(CLI::App& app) {
   app.add_flag("--json", o->json, "Print JSON instead of a table");
   app.add_option("--db", o->database, "Also keep the result in this database");
   app.footer(
-      "The machine's own limits are measured first: a big matrix product of the precision, and "
-      "reading memory.\n"
+      "The device's own limits are measured first: a big matrix product of the precision, and "
+      "reading memory (CPU) or copying it (GPU).\n"
       "Examples:\n"
       "  h1bench bench --model Falcon-H1-0.5B-Base\n"
       "  h1bench bench --shape 0.5B --prefill 512 --decode 128 --batch 1,8,32 --json");

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/run_models.h"
+#include "cli/run_options.h"
 #include "cli/version.h"
 #include "harness/coordinator/server.h"
 #include "harness/store/lock.h"
@@ -19,7 +20,7 @@ namespace h1bench::cli {
 namespace {
 
 struct Options {
-  std::string address = "127.0.0.1:7700", db, data, engine = "cpu";
+  std::string address = "127.0.0.1:7700", db, data, engine = "auto";
 };
 
 volatile sig_atomic_t g_stop = 0;
@@ -56,7 +57,7 @@ Status Serve(const Options& options) {
   action.sa_handler = [](int) { g_stop = 1; };
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  H1_ASSIGN_OR_RETURN(const std::string identity, EngineIdentity(options.engine));
+  H1_ASSIGN_OR_RETURN(const std::string identity, EngineIdentity(ResolveEngine(options.engine)));
   CheckpointModels models(identity);
   H1_ASSIGN_OR_RETURN(const RunLock lock, RunLock::Acquire(options.db));
   H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
@@ -94,7 +95,8 @@ const Command kCoordinator(
           ->capture_default_str();
       app.add_option("--data", options->data,
                      "Folder of the benchmark files, for suites that name none");
-      app.add_option("--engine", options->engine, "The engine that its workers run: cpu or null")
+      app.add_option("--engine", options->engine,
+                     "The engine that its workers run: auto, cpu, cuda, cuda-emulated or null")
           ->capture_default_str();
       app.footer(
           "It goes on with unfinished runs of the database and waits for more until SIGTERM or "

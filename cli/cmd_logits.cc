@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/command.h"
+#include "cli/run_options.h"
 #include "kernels/backend.h"
 #include "runner/checkpoint/checkpoint.h"
 #include "runner/checkpoint/safetensors_writer.h"
@@ -13,7 +14,7 @@ namespace h1bench::cli {
 namespace {
 
 struct Options {
-  std::string model, ids, precision = "fp32", output;
+  std::string model, ids, precision = "fp32", output, device = "auto";
   int threads = 0;
 };
 
@@ -61,6 +62,7 @@ Status Logits(const Options& options) {
   H1_ASSIGN_OR_RETURN(const std::vector<std::int32_t> ids, ReadIds(options.ids));
   H1_ASSIGN_OR_RETURN(const Checkpoint model, Checkpoint::Open(options.model));
   BackendOptions backend_options;
+  H1_ASSIGN_OR_RETURN(backend_options.device, ParseDevice(ResolveEngine(options.device)));
   H1_ASSIGN_OR_RETURN(backend_options.precision, ParsePrecision(options.precision));
   backend_options.threads = options.threads;
   backend_options.max_batch_tokens = backend_options.max_batch_rows = 128;
@@ -81,6 +83,8 @@ Command::Run SetUp(CLI::App& app) {
                  "JSON file: an array of token ids, or an object with \"ids\"")
       ->required();
   app.add_option("--precision", options->precision, "fp32 (the reference) or bf16")
+      ->capture_default_str();
+  app.add_option("--device", options->device, "auto, cpu, cuda or cuda-emulated")
       ->capture_default_str();
   app.add_option("--output", options->output, "The .safetensors file to write")->required();
   app.add_option("--threads", options->threads, "Threads; 0: all cores")

@@ -63,7 +63,8 @@ Status Resume(const Options& options) {
   RunArguments arguments = options.arguments;
   if (const std::string engine = Kept(kept, "engine"); !engine.empty())
     arguments.engine.engine = engine;
-  H1_ASSIGN_OR_RETURN(const std::string identity, EngineIdentity(arguments.engine.engine));
+  H1_ASSIGN_OR_RETURN(const std::string identity,
+                      EngineIdentity(ResolveEngine(arguments.engine.engine)));
   if (identity != Kept(kept, "identity")) {
     return FailedPrecondition(
         "run {} was planned for the engine \"{}\", this is \"{}\": the answers would not be the "

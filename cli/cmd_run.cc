@@ -71,7 +71,8 @@ Status RunSuite(const Options& options) {
   const std::filesystem::path suite_path =
       std::filesystem::absolute(options.suite).lexically_normal();
   H1_ASSIGN_OR_RETURN(const Suite suite, LoadSuite(options.suite));
-  H1_ASSIGN_OR_RETURN(const std::string identity, EngineIdentity(options.run.engine.engine));
+  const std::string engine = ResolveEngine(options.run.engine.engine);
+  H1_ASSIGN_OR_RETURN(const std::string identity, EngineIdentity(engine));
   CheckpointModels models(identity);
   PlanOptions plan_options;
   plan_options.suite_path = suite_path;
@@ -80,7 +81,7 @@ Status RunSuite(const Options& options) {
                                 : !suite.data.empty()     ? suite.data
                                                           : tasks::DefaultDataFolder())
           .lexically_normal();
-  plan_options.options.Set("engine", options.run.engine.engine);
+  plan_options.options.Set("engine", engine);
   plan_options.version_json = WriteJson(VersionJson());
   plan_options.environment_json = EnvironmentJson();
   plan_options.created_unix_ms = Clock::Real().WallUnixMillis();

@@ -22,7 +22,7 @@ Status Work(const Options& options) {
   WorkerOptions worker;
   worker.coordinator = options.coordinator;
   worker.name = options.name.empty() ? "worker-" + std::to_string(getpid()) : options.name;
-  worker.engine = options.engine.engine;
+  worker.engine = ResolveEngine(options.engine.engine);
   worker.parent = options.parent;
   worker.engine_options.max_batch = options.engine.batch;
   worker.engine_options.backend.threads = options.engine.threads;

@@ -5,13 +5,17 @@
 
 #include "cli/run_models.h"
 #include "cli/units.h"
+#include "kernels/backend.h"
 
 namespace h1bench::cli {
 
 void AddEngineArguments(CLI::App& app, EngineArguments& arguments) {
-  app.add_option("--engine", arguments.engine,
-                 "cpu, or null: answers without a model, to measure everything else")
-      ->check(CLI::IsMember({"cpu", "null"}))
+  app.add_option(
+         "--engine", arguments.engine,
+         "cpu, cuda (a GPU), auto (cuda where there is a GPU, else cpu), cuda-emulated (the "
+         "CUDA code on the CPU: very slow, for tests), or null: answers without a model, to "
+         "measure everything else")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda", "cuda-emulated", "null"}))
       ->capture_default_str()
       ->group("Engine");
   app.add_option("--batch", arguments.batch, "Sequences in flight at most, per worker")
@@ -35,14 +39,22 @@ void AddEngineArguments(CLI::App& app, EngineArguments& arguments) {
       ->group("");
 }
 
+std::string ResolveEngine(const std::string& engine) {
+  return engine == "auto" ? DeviceName(DefaultDevice()) : engine;
+}
+
+/// 80 % of what is free on the engine's device.
+static Result<std::int64_t> MemoryForAll(const EngineArguments& arguments) {
+  if (!arguments.memory.empty()) return ParseBytes(arguments.memory, "--memory");
+  if (arguments.engine == "null") return FreeMemory() / 5 * 4;
+  H1_ASSIGN_OR_RETURN(const Device device, ParseDevice(ResolveEngine(arguments.engine)));
+  H1_ASSIGN_OR_RETURN(const std::optional<std::int64_t> own, FreeDeviceMemory(device));
+  return own.value_or(FreeMemory()) / 5 * 4;
+}
+
 Result<std::vector<std::string>> WorkerArguments(const EngineArguments& arguments,
                                                  std::int64_t workers) {
-  std::int64_t memory = 0;
-  if (!arguments.memory.empty()) {
-    H1_ASSIGN_OR_RETURN(memory, ParseBytes(arguments.memory, "--memory"));
-  } else {
-    memory = FreeMemory() / 5 * 4;
-  }
+  H1_ASSIGN_OR_RETURN(const std::int64_t memory, MemoryForAll(arguments));
   const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
   const std::int64_t threads =
       arguments.threads > 0 ? arguments.threads : std::max<std::int64_t>(1, cores / workers);

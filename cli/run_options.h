@@ -11,7 +11,7 @@ namespace h1bench::cli {
 
 /// How a worker computes: options of `run`, `resume` and `worker`.
 struct EngineArguments {
-  std::string engine = "cpu";
+  std::string engine = "auto";  // or a device's name, or "null"
   std::int64_t batch = 64;
   int threads = 0;     // 0: cores, shared among the workers
   std::string memory;  // "8GB"; empty: 80 % of what is free, shared among the workers
@@ -20,6 +20,8 @@ struct EngineArguments {
   std::string null_abort_on;
 };
 void AddEngineArguments(CLI::App& app, EngineArguments& arguments);
+/// "auto" as the device that it means on this machine; other names as they are.
+std::string ResolveEngine(const std::string& engine);
 /// As arguments of `h1bench worker`, with threads and memory shared among `workers`.
 Result<std::vector<std::string>> WorkerArguments(const EngineArguments& arguments,
                                                  std::int64_t workers);

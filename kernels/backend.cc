@@ -2,6 +2,7 @@
 #include "kernels/backend.h"
 
 #include "kernels/cpu/backend.h"
+#include "kernels/cpu/peak.h"
 #include "kernels/cuda/backend.h"
 
 namespace h1bench {
@@ -40,9 +41,7 @@ Result<Device> ParseDevice(const std::string& name) {
   return InvalidArgument("device \"{}\": expected cpu, cuda or cuda-emulated", name);
 }
 
-Device DefaultDevice() {
-  return DeviceIdentity(Device::kCuda).ok() ? Device::kCuda : Device::kCpu;
-}
+Device DefaultDevice() { return DeviceIdentity(Device::kCuda).ok() ? Device::kCuda : Device::kCpu; }
 
 Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const ModelWeights& weights,
                                                const BackendOptions& options) {
@@ -64,9 +63,8 @@ Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const Mo
 MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, std::int64_t slots,
                       std::int64_t tokens) {
   // Both CUDA backends lay memory out alike, so that a plan needs no GPU.
-  return options.device == Device::kCpu
-             ? cpu::PlanMemory(shape, options, slots, tokens)
-             : cuda_emulated::PlanMemory(shape, options, slots, tokens);
+  return options.device == Device::kCpu ? cpu::PlanMemory(shape, options, slots, tokens)
+                                        : cuda_emulated::PlanMemory(shape, options, slots, tokens);
 }
 
 Result<std::string> DeviceIdentity(Device device) {
@@ -93,6 +91,14 @@ Result<std::optional<std::int64_t>> FreeDeviceMemory(Device device) {
 #endif
   H1_RETURN_IF_ERROR(free.status());
   return std::optional<std::int64_t>(*free);
+}
+
+Result<MachinePeak> MeasurePeak(Device device, Precision precision, int threads) {
+#ifdef H1_HAVE_CUDA
+  if (device == Device::kCuda) return cuda::MeasurePeak(precision);
+#endif
+  if (device == Device::kCuda) return DeviceIdentity(device).status();
+  return MeasureCpuPeak(precision, threads);
 }
 
 }  // namespace h1bench

@@ -66,7 +66,7 @@ enum class Device {
   kCuda,          // the first visible GPU
   kCudaEmulated,  // the CUDA backend on the host: for tests, thousands of times slower
 };
-const char* DeviceName(Device device);               // "cpu", "cuda", "cuda-emulated"
+const char* DeviceName(Device device);                // "cpu", "cuda", "cuda-emulated"
 Result<Device> ParseDevice(const std::string& name);  // lists the known ones in its error
 /// kCuda where this build has it and there is a GPU, else kCpu.
 Device DefaultDevice();

@@ -7,10 +7,18 @@
 /// Where tests find their files.
 namespace h1bench::testing {
 
-inline std::filesystem::path SourceDir() { return H1_SOURCE_DIR; }
+inline std::filesystem::path FromEnvironment(const char* name, const char* otherwise) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : otherwise;
+}
+/// H1BENCH_TEST_SOURCE and H1BENCH_TEST_BINARY: for tests that run on another machine than the one
+/// that built them (scripts/gpu-test).
+inline std::filesystem::path SourceDir() {
+  return FromEnvironment("H1BENCH_TEST_SOURCE", H1_SOURCE_DIR);
+}
 /// The h1bench binary of this build.
 inline std::filesystem::path BinaryPath() {
-  return std::filesystem::path(H1_BINARY_DIR) / "h1bench";
+  return FromEnvironment("H1BENCH_TEST_BINARY", H1_BINARY_DIR) / "h1bench";
 }
 /// The subset of golden files that every clone has.
 inline std::filesystem::path GoldensDir() { return SourceDir() / "tests/goldens"; }

@@ -33,8 +33,7 @@ Status CheckRows(const Segment& segment, std::int64_t vocab, std::size_t index) 
 Status CheckSegment(const Segment& segment, const FindSlot& find, const ModelShape& shape,
                     std::size_t index) {
   const std::optional<SlotRoom> slot = find(segment.slot);
-  if (!slot)
-    return InvalidArgument("segment {}: there is no slot {}", index, segment.slot);
+  if (!slot) return InvalidArgument("segment {}: there is no slot {}", index, segment.slot);
   if (segment.ids.empty())
     return InvalidArgument("segment {}: no ids; a segment has at least one", index);
   const std::int64_t end = slot->length + static_cast<std::int64_t>(segment.ids.size());
@@ -48,8 +47,8 @@ Status CheckSegment(const Segment& segment, const FindSlot& find, const ModelSha
 
 }  // namespace
 
-Status CheckSegments(std::span<const Segment> segments, const FindSlot& find, const ModelShape& shape,
-                     const BackendOptions& options) {
+Status CheckSegments(std::span<const Segment> segments, const FindSlot& find,
+                     const ModelShape& shape, const BackendOptions& options) {
   std::int64_t tokens = 0, rows = 0;
   std::set<SlotId> seen, kept;
   for (std::size_t i = 0; i < segments.size(); ++i) {

@@ -17,11 +17,12 @@ struct InColumns {
 };
 
 struct LayerVectors {
-  std::vector<float> in_scale;   // (InColumns::total): the product's result times this ...
-  std::vector<float> in_bias;    // ... plus this; empty: none
-  std::vector<float> conv;       // (K, channels): taps first
-  std::vector<float> a;          // (Hs): -exp(A_log)
-  std::vector<float> out_bias;   // (d): both branches' output biases times their multipliers; empty: none
+  std::vector<float> in_scale;  // (InColumns::total): the product's result times this ...
+  std::vector<float> in_bias;   // ... plus this; empty: none
+  std::vector<float> conv;      // (K, channels): taps first
+  std::vector<float> a;         // (Hs): -exp(A_log)
+  std::vector<float>
+      out_bias;  // (d): both branches' output biases times their multipliers; empty: none
   std::vector<float> down_bias;  // (d): times the down multiplier; empty: none
 };
 LayerVectors MakeLayerVectors(const ModelShape& shape, const LayerWeights& from);

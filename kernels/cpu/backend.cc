@@ -164,9 +164,8 @@ const char* OneDnnIsa() {
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape,
-                                                  const ModelWeights& weights,
-                                                  const BackendOptions& options) {
+Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const ModelWeights& weights,
+                                               const BackendOptions& options) {
   H1_RETURN_IF_ERROR(common::CheckWeights(shape, weights));
   if (options.max_batch_tokens < 1 || options.max_batch_rows < 1 || options.threads < 0) {
     return InvalidArgument(
@@ -184,10 +183,9 @@ Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape,
 
 std::string Identity() {
   const dnnl_version_t* version = dnnl_version();
-  if (!HasOneDnnProducts())
-    return fmt::format("cpu {}; own matrix products", Kernels().name);
-  return fmt::format("cpu {}; oneDNN {}.{}.{} {}; bf16 products {}", Kernels().name,
-                     version->major, version->minor, version->patch, OneDnnIsa(),
+  if (!HasOneDnnProducts()) return fmt::format("cpu {}; own matrix products", Kernels().name);
+  return fmt::format("cpu {}; oneDNN {}.{}.{} {}; bf16 products {}", Kernels().name, version->major,
+                     version->minor, version->patch, OneDnnIsa(),
                      HasBf16Products() ? "native" : "as fp32");
 }
 

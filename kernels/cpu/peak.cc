@@ -65,7 +65,7 @@ double ReadGigabytes() {
 MachinePeak MeasureCpuPeak(Precision precision, int threads) {
   cpu::ThreadPool pool(cpu::ThreadCount(threads));
   const cpu::ThreadScope scope(pool);
-  return {MatrixGflops(precision), ReadGigabytes()};
+  return {MatrixGflops(precision), ReadGigabytes(), "oneDNN matrix product, memory read"};
 }
 
 }  // namespace h1bench

@@ -24,8 +24,8 @@ H1_DEVICE KeyAt<T> FindKey(const Dims& d, const StateLayout& layout, const Devic
         ((segment.first_row + p - segment.position) * d.kv_heads + kv_head) * d.head_dim;
     return {static_cast<const T*>(buffers.k) + at, static_cast<const T*>(buffers.v) + at};
   }
-  const std::byte* key = batch.pages[segment.first_page + p / kPageTokens] +
-                         layout.key_at(layer, kv_head, p);
+  const std::byte* key =
+      batch.pages[segment.first_page + p / kPageTokens] + layout.key_at(layer, kv_head, p);
   return {reinterpret_cast<const T*>(key),
           reinterpret_cast<const T*>(key + d.kv_heads * layout.head_bytes)};
 }

@@ -103,12 +103,12 @@ class CudaBackend final : public Backend {
     H1_ASSIGN_OR_RETURN(HostBatch batch, MakeBatch(segments, slots_, tile_rows, stream_));
     H1_RETURN_IF_ERROR(tables_.Reserve(TableBytes(batch)));
     H1_RETURN_IF_ERROR(targets_.Reserve(static_cast<std::int64_t>(batch.targets.size() + 1) * 4));
-    H1_RETURN_IF_ERROR(answers_.Reserve(
-        static_cast<std::int64_t>((batch.asked.size() + 1) * sizeof(HeadRow))));
+    H1_RETURN_IF_ERROR(
+        answers_.Reserve(static_cast<std::int64_t>((batch.asked.size() + 1) * sizeof(HeadRow))));
     const DeviceBatch tables =
         SendBatch(batch, tables_.host.bytes(), tables_.device.bytes(), stream_);
-    const StageContext context{Dims(shape_), slots_.layout(), tables, work_.buffers(), bf16_,
-                               stream_};
+    const StageContext context{Dims(shape_),    slots_.layout(), tables,
+                               work_.buffers(), bf16_,           stream_};
     RunLayers(context);
     RunHead(context, batch);
     Synchronize(stream_);
@@ -202,8 +202,8 @@ class CudaBackend final : public Backend {
     up.bias_up = w.up_bias;
     up.factor = shape_.mlp_multipliers[0];
     Gemm(up, bf16_, stream_);
-    GemmArgs down = Product(c.buffers.swiglu, w.down, Rows(c, last), c.dims.hidden,
-                            c.dims.intermediate);
+    GemmArgs down =
+        Product(c.buffers.swiglu, w.down, Rows(c, last), c.dims.hidden, c.dims.intermediate);
     down.epilogue = Epilogue::kAdd;
     down.out = Residual(c, last);
     down.ldo = c.dims.hidden;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/backend.h"
+#include "kernels/peak.h"
 
 /// The CUDA backend, twice: for the GPU, and emulated on the host (emulation/). kernels/backend.cc
 /// chooses between them.
@@ -14,6 +15,7 @@ MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, st
 Result<std::string> Identity();
 /// Bytes of the device that are free now.
 Result<std::int64_t> FreeMemory();
+Result<MachinePeak> MeasurePeak(Precision precision);
 }  // namespace cuda
 namespace cuda_emulated {
 Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const ModelWeights& weights,

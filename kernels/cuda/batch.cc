@@ -73,8 +73,8 @@ DeviceBatch WriteTables(const HostBatch& batch, TableWriter& writer) {
 
 }  // namespace
 
-Result<HostBatch> MakeBatch(std::span<const Segment> segments, Slots& slots,
-                            std::int64_t tile_rows, Stream stream) {
+Result<HostBatch> MakeBatch(std::span<const Segment> segments, Slots& slots, std::int64_t tile_rows,
+                            Stream stream) {
   HostBatch batch;
   batch.target_begin.push_back(0);
   for (const Segment& segment : segments) {

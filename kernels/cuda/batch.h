@@ -29,8 +29,8 @@ struct HostBatch {
 
 /// Lays out checked segments and makes room in their slots; kResourceExhausted leaves every slot as
 /// it was. `tile_rows`: rows of an attention tile.
-Result<HostBatch> MakeBatch(std::span<const Segment> segments, Slots& slots,
-                            std::int64_t tile_rows, Stream stream);
+Result<HostBatch> MakeBatch(std::span<const Segment> segments, Slots& slots, std::int64_t tile_rows,
+                            Stream stream);
 /// Bytes of the tables for at most so much; what the staging memory needs.
 std::int64_t TableBytes(std::int64_t rows, std::int64_t segments, std::int64_t pages,
                         std::int64_t targets);

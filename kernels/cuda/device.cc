@@ -13,9 +13,9 @@ std::string Version(int number) { return fmt::format("{}.{}", number / 1000, num
 
 void NoteError(cudaError_t error, const char* what) {
   if (error == cudaSuccess || !g_first_error.ok()) return;
-  g_first_error = {error == cudaErrorMemoryAllocation ? StatusCode::kResourceExhausted
-                                                      : StatusCode::kInternal,
-                   fmt::format("CUDA: {}: {}", what, cudaGetErrorString(error))};
+  g_first_error = {
+      error == cudaErrorMemoryAllocation ? StatusCode::kResourceExhausted : StatusCode::kInternal,
+      fmt::format("CUDA: {}: {}", what, cudaGetErrorString(error))};
 }
 
 Status TakeError() {
@@ -29,9 +29,10 @@ Result<DeviceFacts> QueryDevice() {
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess || count == 0) {
     cudaGetLastError();
-    return Status(StatusCode::kUnavailable,
-                  fmt::format("no CUDA device: {}",
-                              error == cudaSuccess ? "none is visible" : cudaGetErrorString(error)));
+    return Status(
+        StatusCode::kUnavailable,
+        fmt::format("no CUDA device: {}",
+                    error == cudaSuccess ? "none is visible" : cudaGetErrorString(error)));
   }
   cudaDeviceProp properties;
   NoteError(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");

@@ -14,7 +14,7 @@ namespace h1bench::H1_CUDA_NAMESPACE {
 
 /// What a device is; part of Identity().
 struct DeviceFacts {
-  std::string name;     // "NVIDIA H100 80GB HBM3", "emulated"
+  std::string name;  // "NVIDIA H100 80GB HBM3", "emulated"
   int multiprocessors = 0;
   int major = 0, minor = 0;  // compute capability
   std::int64_t memory_bytes = 0, free_bytes = 0;

@@ -12,9 +12,9 @@ namespace h1bench::H1_CUDA_NAMESPACE {
 inline constexpr std::int64_t kPadK = 64, kPadN = 128;
 
 enum class Epilogue {
-  kStore,     // out[row * ldo + n] = v * scale[n] + bias[n] (scale, bias may be null)
-  kAdd,       // out[row * ldo + n] += v * factor + bias[n]
-  kSwiGlu,    // rows of the weight: 8 of gate, 8 of up, 8 of gate, ... (see SwiGluRow)
+  kStore,   // out[row * ldo + n] = v * scale[n] + bias[n] (scale, bias may be null)
+  kAdd,     // out[row * ldo + n] += v * factor + bias[n]
+  kSwiGlu,  // rows of the weight: 8 of gate, 8 of up, 8 of gate, ... (see SwiGluRow)
 };
 
 struct GemmArgs {

@@ -27,7 +27,9 @@ struct StateLayout {
   // State: per layer the SSM state (Hs, P, N) fp32, then per layer the tail (K - 1, channels) fp32
   // of scaled values before the conv, oldest first.
   std::int64_t ssm_floats = 0, tail_floats = 0;
-  H1_HOST_DEVICE std::int64_t state_bytes() const { return (ssm_floats + tail_floats) * layers * 4; }
+  H1_HOST_DEVICE std::int64_t state_bytes() const {
+    return (ssm_floats + tail_floats) * layers * 4;
+  }
   H1_HOST_DEVICE std::int64_t ssm_at(std::int64_t layer) const { return layer * ssm_floats * 4; }
   H1_HOST_DEVICE std::int64_t tail_at(std::int64_t layer) const {
     return (layers * ssm_floats + layer * tail_floats) * 4;

@@ -47,10 +47,10 @@ template <typename... Params, typename... Args>
 void Launch(const char* name, void (*kernel)(Params...), const LaunchShape& shape, Stream,
             Args... args) {
   const auto body = [&] { kernel(static_cast<Params>(args)...); };
-  emulation::Run(name, shape.grid, shape.block, shape.shared_bytes,
-                 shape.threads == Threads::kTogether,
-                 [](void* closure) { (*static_cast<decltype(body)*>(closure))(); },
-                 const_cast<void*>(static_cast<const void*>(&body)));
+  emulation::Run(
+      name, shape.grid, shape.block, shape.shared_bytes, shape.threads == Threads::kTogether,
+      [](void* closure) { (*static_cast<decltype(body)*>(closure))(); },
+      const_cast<void*>(static_cast<const void*>(&body)));
 }
 #else
 using Stream = cudaStream_t;
@@ -68,8 +68,12 @@ void Launch(const char* name, void (*kernel)(Params...), const LaunchShape& shap
                                    static_cast<int>(shape.shared_bytes)),
               name);
   }
-  kernel<<<shape.grid, shape.block, shape.shared_bytes, stream>>>(static_cast<Params>(args)...);
-  NoteError(cudaGetLastError(), name);
+  cudaLaunchConfig_t config = {};
+  config.gridDim = shape.grid;
+  config.blockDim = shape.block;
+  config.dynamicSmemBytes = shape.shared_bytes;
+  config.stream = stream;
+  NoteError(cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...), name);
 }
 #endif
 #endif

@@ -28,19 +28,19 @@ struct LayerPointers {
 
 /// Activations of a Forward; fp32 unless `In` (the products' input type: bf16, or fp32).
 struct Buffers {
-  float* x;          // (rows, hidden): residual stream
-  void* normed;      // (rows, RoundUp(hidden, kPadK)) In
-  float* wide;       // (rows, Dims::wide)
-  float* conv;       // (rows, channels): after conv and silu
-  void *q, *k, *v;   // (rows, heads * hd), (rows, kv_heads * hd) twice, In; rotated
-  float *dt, *decay; // (rows, ssm_heads)
-  float* y;          // (rows, ssm_inner): only with a gated norm
-  void* mixed;       // (rows, RoundUp(ssm_inner + heads * hd, kPadK)) In
-  void* swiglu;      // (rows, RoundUp(intermediate, kPadK)) In
-  float *cos, *sin;  // (rows, hd / 2)
-  float* last_x;     // (asked, hidden)
-  void* last_mixed;  // as mixed, asked rows
-  float* logits;     // (kLogitRows, vocab)
+  float* x;           // (rows, hidden): residual stream
+  void* normed;       // (rows, RoundUp(hidden, kPadK)) In
+  float* wide;        // (rows, Dims::wide)
+  float* conv;        // (rows, channels): after conv and silu
+  void *q, *k, *v;    // (rows, heads * hd), (rows, kv_heads * hd) twice, In; rotated
+  float *dt, *decay;  // (rows, ssm_heads)
+  float* y;           // (rows, ssm_inner): only with a gated norm
+  void* mixed;        // (rows, RoundUp(ssm_inner + heads * hd, kPadK)) In
+  void* swiglu;       // (rows, RoundUp(intermediate, kPadK)) In
+  float *cos, *sin;   // (rows, hd / 2)
+  float* last_x;      // (asked, hidden)
+  void* last_mixed;   // as mixed, asked rows
+  float* logits;      // (kLogitRows, vocab)
 };
 
 /// Rows of logits that are computed together.

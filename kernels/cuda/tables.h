@@ -9,10 +9,10 @@ namespace h1bench::H1_CUDA_NAMESPACE {
 /// this Forward, whether it keeps them or not.
 struct DeviceSegment {
   std::int32_t first_row, rows;
-  std::int64_t position;        // of its first row
-  std::int64_t first_page;      // of its part of DeviceBatch::pages
-  const std::byte* state_in;    // null: zeros
-  std::byte* state_out;         // null: not kept; may be state_in
+  std::int64_t position;      // of its first row
+  std::int64_t first_page;    // of its part of DeviceBatch::pages
+  const std::byte* state_in;  // null: zeros
+  std::byte* state_out;       // null: not kept; may be state_in
 };
 
 /// A tile of an attention kernel's grid.
@@ -27,10 +27,10 @@ struct DeviceBatch {
   const std::int32_t* segment_of = nullptr;  // per row
   const DeviceSegment* segments = nullptr;
   std::byte* const* pages = nullptr;
-  const std::int32_t* asked = nullptr;        // rows with a query, increasing
-  const std::int32_t* targets = nullptr;      // ids wanted, of all asked rows
+  const std::int32_t* asked = nullptr;         // rows with a query, increasing
+  const std::int32_t* targets = nullptr;       // ids wanted, of all asked rows
   const std::int32_t* target_begin = nullptr;  // (asked + 1)
-  const AttentionTile* tiles = nullptr;       // long ones first
+  const AttentionTile* tiles = nullptr;        // long ones first
   std::int64_t rows = 0, segment_count = 0, asked_count = 0, target_count = 0, tile_count = 0;
   bool any_kept = false;
 };

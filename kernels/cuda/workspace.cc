@@ -19,7 +19,8 @@ Piece Of(T*& to, std::int64_t bytes) {
 std::vector<Piece> Pieces(const ModelShape& s, const BackendOptions& options, Buffers& b,
                           HeadRow*& head_rows) {
   const Dims d(s);
-  const std::int64_t rows = options.max_batch_tokens, in = options.precision == Precision::kBf16 ? 2 : 4;
+  const std::int64_t rows = options.max_batch_tokens,
+                     in = options.precision == Precision::kBf16 ? 2 : 4;
   const std::int64_t asked = std::min(options.max_batch_rows, options.max_batch_tokens);
   const std::int64_t mixed = RoundUp(d.ssm_inner + s.query_rows(), kPadK);
   return {

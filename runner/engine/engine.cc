@@ -184,9 +184,11 @@ Status CheckOptions(const EngineOptions& options, const ModelShape& shape) {
 }
 
 /// 80 % of what is free before the model is there.
-std::int64_t Budget(const EngineOptions& options, std::int64_t already_used) {
-  return options.memory_bytes > 0 ? options.memory_bytes
-                                  : already_used + FreeMemoryBytes() / 10 * 8;
+Result<std::int64_t> Budget(const EngineOptions& options, Device device,
+                            std::int64_t already_used) {
+  if (options.memory_bytes > 0) return options.memory_bytes;
+  H1_ASSIGN_OR_RETURN(const std::optional<std::int64_t> own, FreeDeviceMemory(device));
+  return already_used + own.value_or(FreeMemoryBytes()) / 10 * 8;
 }
 
 Status CheckBudget(std::int64_t budget, const PlanMemoryFunction& plan_memory) {
@@ -214,7 +216,9 @@ Result<std::unique_ptr<Engine>> Engine::CreateWith(EngineParts parts, const Engi
                                                                     std::int64_t tokens) {
       return PlanMemory(shape, backend, slots, tokens);
     };
-  const std::int64_t budget = engine::Budget(options, parts.backend->MemoryUsed().total());
+  H1_ASSIGN_OR_RETURN(const std::int64_t budget,
+                      engine::Budget(options, parts.backend->options().device,
+                                     parts.backend->MemoryUsed().total()));
   H1_RETURN_IF_ERROR(engine::CheckBudget(budget, parts.plan_memory));
   return std::unique_ptr<Engine>(
       std::make_unique<engine::RealEngine>(std::move(parts), resolved, budget, clock));
@@ -227,7 +231,7 @@ Result<std::unique_ptr<Engine>> Engine::Create(std::shared_ptr<const Checkpoint>
   EngineOptions resolved = options;
   if (resolved.max_length == 0) resolved.max_length = config.shape.max_positions;
   H1_RETURN_IF_ERROR(engine::CheckOptions(resolved, config.shape));
-  resolved.memory_bytes = engine::Budget(options, 0);
+  H1_ASSIGN_OR_RETURN(resolved.memory_bytes, engine::Budget(options, options.backend.device, 0));
   H1_RETURN_IF_ERROR(
       engine::CheckBudget(resolved.memory_bytes, [&](std::int64_t slots, std::int64_t tokens) {
         return PlanMemory(config.shape, options.backend, slots, tokens);

@@ -22,6 +22,11 @@ Result<std::unique_ptr<Engine>> LoadVariant(const v1::Variant& variant,
   H1_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Open(variant.path()));
   EngineOptions engine_options = options.engine_options;
   engine_options.max_length = variant.max_length();
+  H1_ASSIGN_OR_RETURN(engine_options.backend.device, ParseDevice(options.engine));
+  if (engine_options.backend.device == Device::kCuda) {  // enough rows to fill a GPU
+    engine_options.backend.max_batch_tokens = 8192;
+    engine_options.backend.max_batch_rows = 4096;
+  }
   H1_ASSIGN_OR_RETURN(engine_options.backend.precision, ParsePrecision(variant.precision()));
   return Engine::Create(std::make_shared<const Checkpoint>(std::move(checkpoint)),
                         std::make_shared<const Tokenizer>(std::move(tokenizer)), engine_options);

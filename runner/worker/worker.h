@@ -15,7 +15,7 @@ namespace h1bench {
 struct WorkerOptions {
   std::string coordinator;     // HOST:PORT
   std::string name;            // unique among the coordinator's workers
-  std::string engine = "cpu";  // or "null"
+  std::string engine = "cpu";  // a device's name, or "null"
   EngineOptions engine_options;
   NullEngineOptions null_engine;
   std::int64_t parent = 0;  // process that started it, 0: nobody; the worker dies with it

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "tests/cli/run_process.h"
+#include "tests/device.h"
 #include "tests/paths.h"
 
 /// The golden lm-eval run, repeated by `h1bench run`: same log-likelihoods, accuracies, generations
@@ -38,7 +39,7 @@ double Metric(const Json& sample, const std::string& name) {
 
 TEST(SlowLmEvalTest, TheGoldenRunIsReproduced) {
   H1_NEED_SHARED();
-  if (!std::filesystem::exists("/usr/bin/bwrap")) GTEST_SKIP() << "humaneval needs bubblewrap";
+  const bool code = std::filesystem::exists("/usr/bin/bwrap");  // humaneval needs bubblewrap
   const std::filesystem::path golden = testing::SharedDir() / "goldens/lm_eval";
   std::string pattern =
       (std::filesystem::temp_directory_path() / "h1bench-lm-eval-XXXXXX").string();
@@ -50,16 +51,17 @@ TEST(SlowLmEvalTest, TheGoldenRunIsReproduced) {
          "high_school_european_history], limit: 20, shots: 5}\n"
       << "  - {task: gsm8k, limit: 6, max_new_tokens: 48}\n  - {task: gsm8k_cot, limit: 6, "
          "max_new_tokens: 48}\n"
-      << "  - {task: humaneval, limit: 6, max_new_tokens: 48}\n";
+      << (code ? "  - {task: humaneval, limit: 6, max_new_tokens: 48}\n" : "");
   const std::string db = (folder / "run.db").string();
-  Program run(folder, "run",
-              {"run", (folder / "suite.yaml").string(), "--data",
-               (testing::SharedDir() / "data").string(), "--db", db, "--progress", "none"});
+  Program run(
+      folder, "run",
+      {"run", (folder / "suite.yaml").string(), "--data", (testing::SharedDir() / "data").string(),
+       "--db", db, "--progress", "none", "--engine", DeviceName(testing::TestDevice())});
   ASSERT_EQ(run.Wait(), 0) << run.err();
   Program samples(folder, "samples", {"samples", "--db", db});
   ASSERT_EQ(samples.Wait(), 0) << samples.err();
   const auto rows = ReadSamples(samples.out());
-  ASSERT_EQ(rows.size(), 78U);
+  ASSERT_EQ(rows.size(), code ? 78U : 72U);
 
   const auto mmlu = ParseJson(*ReadFile(golden / "mmlu_samples.json"));
   ASSERT_TRUE(mmlu.ok());
@@ -85,6 +87,7 @@ TEST(SlowLmEvalTest, TheGoldenRunIsReproduced) {
     const auto key =
         std::make_pair(expected.Find("task")->as_string(), expected.Find("doc")->as_int());
     SCOPED_TRACE(key.first + " " + std::to_string(key.second) + " " + filter);
+    if (!code && expected.Find("task")->as_string().starts_with("humaneval")) continue;
     const Json& found = rows.at(key);
     EXPECT_EQ(found.Find("response")->as_string(), expected.Find("response")->as_string());
     const Json& filtered = expected.Find("filtered")->as_array()[0];

@@ -15,7 +15,8 @@ double FolderError(const std::filesystem::path& folder, Precision precision) {
 TEST(CudaEmulated, GoldenLogits) {
   for (const char* name : {"plain", "norm-before-gate"}) {
     const auto folder = testing::GoldensDir() / "models" / name;
-    const double fp32 = FolderError(folder, Precision::kFp32), bf16 = FolderError(folder, Precision::kBf16);
+    const double fp32 = FolderError(folder, Precision::kFp32),
+                 bf16 = FolderError(folder, Precision::kBf16);
     printf("%-18s fp32 %.1e  bf16 %.1e\n", name, fp32, bf16);
     EXPECT_LE(fp32, 2e-5) << name;
     EXPECT_LE(bf16, 0.15) << name;

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "tests/device.h"
 #include "tests/runner/engine_fixture.h"
 
 namespace h1bench {
@@ -25,6 +26,7 @@ std::unique_ptr<Engine> Open(const std::filesystem::path& folder, const EngineOp
 
 EngineOptions Fp32() {
   EngineOptions options;
+  options.backend.device = testing::TestDevice();
   options.backend.precision = Precision::kFp32;
   options.memory_bytes = 1LL << 30;
   return options;

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "tasks/task.h"
+#include "tests/device.h"
 #include "tests/runner/engine_fixture.h"
 
 namespace h1bench {
@@ -23,6 +24,7 @@ struct Opened {
 Opened OpenModel(bool reuse = true) {
   const auto folder = testing::SharedDir() / "goldens/lm_eval/model";
   EngineOptions options;
+  options.backend.device = testing::TestDevice();
   options.backend.precision = Precision::kFp32;
   options.max_length = 2048;
   options.memory_bytes = 2LL << 30;

@@ -17,7 +17,8 @@ Result<DeviceFacts> QueryDevice() {
   out.name = "emulated";
   out.multiprocessors = 4;
   out.major = 8;
-  out.memory_bytes = emulation::MemoryLimit() > 0 ? emulation::MemoryLimit() : std::int64_t{8} << 30;
+  out.memory_bytes =
+      emulation::MemoryLimit() > 0 ? emulation::MemoryLimit() : std::int64_t{8} << 30;
   out.free_bytes = out.memory_bytes - g_used;
   out.driver = out.runtime = "none";
   return out;

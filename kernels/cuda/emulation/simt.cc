@@ -121,9 +121,9 @@ void Reserve(std::size_t threads) {
     raw->stack_bottom = static_cast<char*>(stack.sp) - stack.size;
     raw->stack_size = stack.size;
 #endif
-    fiber->fiber = ctx::fiber(std::allocator_arg, ctx::preallocated(stack.sp, stack.size, stack),
-                              allocator,
-                              [raw](ctx::fiber&& back) { return FiberMain(raw, std::move(back)); });
+    fiber->fiber =
+        ctx::fiber(std::allocator_arg, ctx::preallocated(stack.sp, stack.size, stack), allocator,
+                   [raw](ctx::fiber&& back) { return FiberMain(raw, std::move(back)); });
     machine.fibers.push_back(std::move(fiber));
   }
 }
@@ -230,9 +230,9 @@ void RunBlock(dim3 grid, dim3 block, dim3 at, bool together) {
   machine.static_sizes.clear();
   for (std::size_t i = 0; i < threads; ++i) {
     Fiber& fiber = At(i);
-    fiber.context.thread = dim3(static_cast<unsigned>(i % block.x),
-                                static_cast<unsigned>(i / block.x % block.y),
-                                static_cast<unsigned>(i / block.x / block.y));
+    fiber.context.thread =
+        dim3(static_cast<unsigned>(i % block.x), static_cast<unsigned>(i / block.x % block.y),
+             static_cast<unsigned>(i / block.x / block.y));
     fiber.context.block = at;
     fiber.context.block_dim = block;
     fiber.context.grid_dim = grid;
@@ -248,7 +248,8 @@ void RunBlock(dim3 grid, dim3 block, dim3 at, bool together) {
     return;
   }
   const std::vector<std::size_t> lanes = Order(kWarpLanes, at.x * 31ULL + at.y);
-  const std::vector<std::size_t> warps = Order((threads + kWarpLanes - 1) / kWarpLanes, at.x + 7ULL);
+  const std::vector<std::size_t> warps =
+      Order((threads + kWarpLanes - 1) / kWarpLanes, at.x + 7ULL);
   for (;;) {
     for (const std::size_t warp : warps) RunWarp(warp * kWarpLanes, lanes);
     bool done = true;
@@ -279,7 +280,8 @@ void Run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes, bool
     // A fresh block of exactly this size each time: nothing left over, and nothing beyond it.
     void* shared = nullptr;
     if (shared_bytes > 0 && posix_memalign(&shared, 1024, shared_bytes) != 0) Die("out of memory");
-    if (shared != nullptr) std::memset(shared, 0xFF, shared_bytes);  // NaN: nobody may rely on zeros
+    if (shared != nullptr)
+      std::memset(shared, 0xFF, shared_bytes);  // NaN: nobody may rely on zeros
     machine.dynamic_shared = static_cast<unsigned char*>(shared);
     RunBlock(grid, block,
              dim3(static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
@@ -326,8 +328,8 @@ const void* Shown(int lane) {
 
 int Lane() {
   const ThreadContext& c = *current;
-  return static_cast<int>(
-      (c.thread.x + c.block_dim.x * (c.thread.y + c.block_dim.y * c.thread.z)) % kWarpLanes);
+  return static_cast<int>((c.thread.x + c.block_dim.x * (c.thread.y + c.block_dim.y * c.thread.z)) %
+                          kWarpLanes);
 }
 
 void* StaticShared(std::size_t bytes) {

@@ -92,8 +92,7 @@ T FromLane(unsigned mask, T value, int lane) {
 #define blockDim (h1bench::emulation::current->block_dim)
 #define gridDim (h1bench::emulation::current->grid_dim)
 #define H1_SHARED(type, name, count) \
-  type* const name =                 \
-      static_cast<type*>(h1bench::emulation::StaticShared(sizeof(type) * (count)))
+  type* const name = static_cast<type*>(h1bench::emulation::StaticShared(sizeof(type) * (count)))
 #define H1_DYNAMIC_SHARED(name) \
   auto* const name = static_cast<unsigned char*>(h1bench::emulation::DynamicShared())
 
