@@ -53,6 +53,17 @@ struct Score {
 /// Number of tokens of a text, for tasks that fill a context length.
 using TokenCounter = std::function<std::int64_t(std::string_view)>;
 
+/// A program and the tests that decide about it.
+struct CodeJob {
+  std::string program;      // untrusted: defines `entry_point`
+  std::string prompt;       // the benchmark's own text: tests may use the helpers that it defines
+  std::string tests;        // Python that defines check(candidate); reads `DATA`
+  std::string entry_point;  // name of the function under test
+  Json data;                // what the tests see as DATA
+  double wall_seconds = 0;  // 0: the judge's default
+  std::int64_t memory_bytes = std::int64_t{1} << 30;  // address space of the program
+};
+
 /// Runs model-written code; implemented by tasks/sandbox. Thread-safe.
 class CodeJudge {
  public:
@@ -62,6 +73,10 @@ class CodeJudge {
   /// extracted are not.
   virtual Score Judge(const std::string& prompt, const std::string& completion,
                       const std::string& tests, const std::string& entry_point) = 0;
+  /// The general form. When check() returns a text, `extracted` is that text.
+  virtual Score Run(const CodeJob& job);
+  /// SHA-256 over everything that decides how the sandbox holds, stored with the run.
+  virtual std::string profile() const { return ""; }
 };
 
 /// What a suite entry may say. -1 and empty mean the task's default.

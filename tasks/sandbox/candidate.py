@@ -1,8 +1,8 @@
 # The candidate's process: defines the model's code and answers calls. It never sees tests or expected values; what it may
 # do at worst is answer its own calls, which is what any function does.
 def serve():
-    limit_resources(32)
     job = read_job(5)
+    limit_resources(job, processes=32, file_bytes=8 << 20)
     channel = Channel(3, 4)
     channel.send({"ready": True})  # before any code of the model: what fails earlier is the sandbox's fault
     scope = {"__name__": "__candidate__"}
@@ -21,9 +21,9 @@ def serve():
         try:
             result = function(*decode(call["args"]), **decode(call["kwargs"]))
             reply["value"] = encode(result)
+            channel.send(reply)
         except BaseException as error:
-            reply["type"], reply["text"] = type(error).__name__[:80], str(error)[:400]
-        channel.send(reply)
+            channel.send({"nonce": call["nonce"], "type": type(error).__name__[:80], "text": str(error)[:400]})
 
 
 serve()

@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
 #include <condition_variable>
 #include <csignal>
 #include <cstring>
 #include <mutex>
 #include <vector>
 
+#include "tasks/sandbox/attacks.h"
 #include "tasks/sandbox/launcher.h"
 
 namespace h1bench::tasks {
@@ -31,7 +33,10 @@ class TwoProcessJudge final : public CodeJudge {
     }
   }
 
-  Status Start(const JailPlan& plan, int slot, double wall_seconds) {
+  TwoProcessJudge(std::string profile, double wall_seconds)
+      : profile_(std::move(profile)), wall_seconds_(wall_seconds) {}
+
+  Status Start(const JailPlan& plan, int slot) {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
       return IoError("sandbox: socketpair: {}", std::strerror(errno));
@@ -42,20 +47,36 @@ class TwoProcessJudge final : public CodeJudge {
     if (child == 0) {
       close(ends[0]);
       for (const Launcher& other : launchers_) close(other.channel);
-      LauncherMain(ends[1], own, wall_seconds);
+      LauncherMain(ends[1], own);
     }
     close(ends[1]);
     launchers_.push_back({ends[0], child, false});
     return Status::Ok();
   }
 
+  std::string profile() const override { return profile_; }
+
   Score Judge(const std::string& prompt, const std::string& completion, const std::string& tests,
               const std::string& entry_point) override {
+    CodeJob job;
+    job.program = prompt + completion;
+    job.prompt = prompt;
+    job.tests = tests;
+    job.entry_point = entry_point;
+    return Run(job);
+  }
+
+  Score Run(const CodeJob& code) override {
+    const double wall_seconds = code.wall_seconds > 0 ? code.wall_seconds : wall_seconds_;
     Json job;
-    job.Set("prompt", prompt)
-        .Set("program", prompt + completion)
-        .Set("tests", tests)
-        .Set("entry_point", entry_point);
+    job.Set("prompt", code.prompt)
+        .Set("program", code.program)
+        .Set("tests", code.tests)
+        .Set("entry_point", code.entry_point)
+        .Set("data", code.data)
+        .Set("wall_seconds", wall_seconds)
+        .Set("cpu_seconds", static_cast<std::int64_t>(std::ceil(wall_seconds)) + 1)
+        .Set("memory_bytes", code.memory_bytes);
     std::string answer;
     const std::size_t slot = Take();
     const bool answered = SendMessage(launchers_[slot].channel, WriteJson(job)) &&
@@ -69,6 +90,8 @@ class TwoProcessJudge final : public CodeJudge {
         json->Find("detail") != nullptr && json->Find("detail")->is_string()) {
       score.verdict = json->Find("verdict")->as_string();
       score.detail = json->Find("detail")->as_string();
+      if (const Json* text = json->Find("answer"); text != nullptr && text->is_string())
+        score.extracted = text->as_string();
     }
     return score;
   }
@@ -91,29 +114,51 @@ class TwoProcessJudge final : public CodeJudge {
     freed_.notify_one();
   }
 
+  std::string profile_;
+  double wall_seconds_;
   std::vector<Launcher> launchers_;
   std::mutex mutex_;
   std::condition_variable freed_;
 };
 
-/// Does a jail of this kind run a right program and fail a wrong one?
-bool Works(const JailPlan& plan, std::string& why) {
-  const char* prompt = "def f(x):\n    pass\n";
-  for (const auto& [body, expected] : {std::pair("def f(x):\n    return x + 1\n", "\"pass\""),
-                                       std::pair("def f(x):\n    return x\n", "\"fail\"")}) {
-    Json job;
-    job.Set("prompt", prompt).Set("program", body).Set("entry_point", "f");
-    job.Set("tests", "def check(candidate):\n    assert candidate(1) == 2\n");
-    const std::string verdict = JudgeOne(plan, WriteJson(job), 10);
-    if (verdict.find(expected) == std::string::npos) {
-      why = verdict;
-      return false;
+Status HoldsAgainstShortList(CodeJudge& judge) {
+  for (const Attack& attack : Attacks()) {
+    if (!attack.at_start) continue;
+    const Score score = JudgeBody(judge, AttackBody(attack));
+    if (score.verdict == "pass" || score.verdict == "sandbox_error") {
+      return FailedPrecondition(
+          "code cannot be judged here: the sandbox did not hold against the attack \"{}\" ({} {}). "
+          "`h1bench sandbox` runs all attacks. Tasks with code are refused.",
+          attack.name, score.verdict, score.detail);
     }
   }
-  return true;
+  return Status::Ok();
+}
+
+/// A judge whose sandbox runs a right program, fails a wrong one and holds against the short list
+/// of attacks.
+Result<std::unique_ptr<CodeJudge>> Start(const JailPlan& plan, const JudgeOptions& options) {
+  auto judge = std::make_unique<TwoProcessJudge>(SandboxProfile(plan), options.wall_seconds);
+  for (int slot = 0; slot < std::max(1, options.parallel); ++slot)
+    H1_RETURN_IF_ERROR(judge->Start(plan, slot));
+  for (const auto& [body, expected] :
+       {std::pair("    return x + 1\n", "pass"), std::pair("    return x\n", "fail")}) {
+    const Score score =
+        judge->Judge("def f(x):\n", body, "def check(f):\n    assert f(1) == 2\n", "f");
+    if (score.verdict != expected) return Unavailable("{}: {}", score.verdict, score.detail);
+  }
+  H1_RETURN_IF_ERROR(HoldsAgainstShortList(*judge));
+  return std::unique_ptr<CodeJudge>(std::move(judge));
 }
 
 }  // namespace
+
+Score CodeJudge::Run(const CodeJob&) {
+  Score score;
+  score.verdict = "sandbox_error";
+  score.detail = "this judge runs no such job";
+  return score;
+}
 
 Result<std::unique_ptr<CodeJudge>> LaunchJudge(const JudgeOptions& options) {
   for (const auto& [program, package] :
@@ -125,24 +170,20 @@ Result<std::unique_ptr<CodeJudge>> LaunchJudge(const JudgeOptions& options) {
           program, package);
     }
   }
-  std::string why;
-  JailPlan plan;
-  plan.change_user = geteuid() == 0;
-  if (!Works(plan, why)) {
-    plan.change_user =
-        false;  // root of a container that may not make user namespaces as another user
-    if (!Works(plan, why)) {
-      return FailedPrecondition(
-          "code cannot be judged here: bubblewrap could not make its namespaces ({}). On Debian: "
-          "sysctl kernel.unprivileged_userns_clone=1. Model-written code is never run without a "
-          "sandbox.",
-          why);
-    }
+  H1_ASSIGN_OR_RETURN(JailPlan plan, MakeJailPlan());
+  auto judge = Start(plan, options);
+  if (!judge.ok() && judge.status().code() == StatusCode::kUnavailable && plan.change_user) {
+    plan.change_user = false;  // root of a container where other users make no namespaces
+    judge = Start(plan, options);
   }
-  auto judge = std::make_unique<TwoProcessJudge>();
-  for (int slot = 0; slot < std::max(1, options.parallel); ++slot)
-    H1_RETURN_IF_ERROR(judge->Start(plan, slot, options.wall_seconds));
-  return std::unique_ptr<CodeJudge>(std::move(judge));
+  if (!judge.ok() && judge.status().code() == StatusCode::kUnavailable) {
+    return FailedPrecondition(
+        "code cannot be judged here: bubblewrap could not make its namespaces ({}). On Debian: "
+        "sysctl kernel.unprivileged_userns_clone=1. Model-written code is never run without a "
+        "sandbox.",
+        judge.status().message());
+  }
+  return judge;
 }
 
 }  // namespace h1bench::tasks

@@ -4,23 +4,24 @@
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstring>
 
-#include "base/json.h"
-#include "tasks/sandbox/programs.h"
-
 namespace h1bench::tasks {
 namespace {
 
+using SteadyClock = std::chrono::steady_clock;
+
 constexpr std::size_t kMaxMessage = 64U << 20;
-constexpr std::size_t kMaxVerdict = 64U << 10;
+constexpr std::size_t kMaxVerdict = 4U << 20;
+constexpr double kStartSeconds = 10;   // for both jails to come up; not the program's time
+constexpr double kGraceSeconds = 0.3;  // for the checker to see that its candidate is dead
 
 /// Closes its descriptors; a member set to -1 is given away.
 class Pipe {
@@ -47,28 +48,10 @@ class Pipe {
   std::array<int, 2> ends_ = {-1, -1};
 };
 
-/// Kills the jail (its pid namespace dies with it) and waits for it.
-struct Jail {
-  pid_t process = -1;
-  ~Jail() {
-    if (process <= 0) return;
-    kill(process, SIGKILL);
-    waitpid(process, nullptr, 0);
-  }
-};
-
 std::string Verdict(const char* verdict, const std::string& detail) {
   Json json;
   json.Set("verdict", verdict).Set("detail", detail);
   return WriteJson(json);
-}
-
-Result<pid_t> StartWithJob(const JailPlan& plan, const std::string& script, const Json& job,
-                           JailFiles files) {
-  H1_ASSIGN_OR_RETURN(files.job, MakeFile(WriteJson(job)));
-  auto started = StartJail(plan, script, files);
-  close(files.job);
-  return started;
 }
 
 Json Pick(const Json& job, std::initializer_list<const char*> keys) {
@@ -77,55 +60,136 @@ Json Pick(const Json& job, std::initializer_list<const char*> keys) {
   return part;
 }
 
-/// Reads the checker's verdict line; nothing at the deadline, an empty text when the checker ended
-/// without one.
-std::optional<std::string> AwaitVerdict(int file, std::chrono::steady_clock::time_point deadline) {
-  std::string text;
-  while (text.find('\n') == std::string::npos && text.size() < kMaxVerdict) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-                          deadline - std::chrono::steady_clock::now())
-                          .count();
-    if (left <= 0) return std::nullopt;
-    pollfd waiting = {file, POLLIN, 0};
-    if (poll(&waiting, 1, static_cast<int>(left)) <= 0) continue;
-    char block[4096];
-    const ssize_t count = read(file, block, sizeof(block));
-    if (count <= 0) return "";
-    text.append(block, static_cast<std::size_t>(count));
+SteadyClock::time_point After(double seconds) {
+  return SteadyClock::now() + std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
+}
+
+/// Lines of a pipe, each until a deadline.
+class LineReader {
+ public:
+  explicit LineReader(int file) : file_(file) {}
+
+  /// Nothing at the deadline; an empty text at the end of the file.
+  std::optional<std::string> Next(SteadyClock::time_point deadline) {
+    std::size_t end;
+    while ((end = text_.find('\n')) == std::string::npos) {
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - SteadyClock::now())
+              .count();
+      if (left <= 0) return std::nullopt;
+      pollfd waiting = {file_, POLLIN, 0};
+      if (poll(&waiting, 1, static_cast<int>(left)) <= 0) continue;
+      char block[4096];
+      const ssize_t count = read(file_, block, sizeof(block));
+      if (count <= 0 || text_.size() > kMaxVerdict) return "";
+      text_.append(block, static_cast<std::size_t>(count));
+    }
+    std::string line = text_.substr(0, end);
+    text_.erase(0, end + 1);
+    return line;
   }
-  return text;
+
+ private:
+  int file_;
+  std::string text_;
+};
+
+/// Hands `files` over a Unix socket.
+bool SendFiles(int socket, const std::array<int, 4>& files) {
+  char byte = 1;
+  iovec data = {&byte, 1};
+  alignas(cmsghdr) char room[CMSG_SPACE(sizeof(files))] = {};
+  msghdr message = {};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = room;
+  message.msg_controllen = sizeof(room);
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(files));
+  std::memcpy(CMSG_DATA(header), files.data(), sizeof(files));
+  return sendmsg(socket, &message, MSG_NOSIGNAL) == 1;
 }
 
 }  // namespace
 
-std::string JudgeOne(const JailPlan& plan, const std::string& text, double wall_seconds) {
+struct JudgeSlot::Pipes {
+  Pipe calls, replies, verdicts;
+};
+
+Status JudgeSlot::StartChecker() {
+  if (checker_.running()) return Status::Ok();
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    return IoError("sandbox: socketpair: {}", std::strerror(errno));
+  const Status started = checker_.Start(plan_, JailKind::kChecker, {ends[1], -1, -1});
+  close(ends[1]);
+  control_ = ends[0];
+  return started;
+}
+
+void JudgeSlot::StopChecker() {
+  checker_.Kill();
+  if (control_ >= 0) close(control_);
+  control_ = -1;
+}
+
+/// Starts the candidate and hands the other ends of its pipes to a fork of the checker.
+Status JudgeSlot::Begin(const Json& job, Pipes& pipes, Jail& candidate) {
+  if (!pipes.calls.ok() || !pipes.replies.ok() || !pipes.verdicts.ok())
+    return ResourceExhausted("no file descriptors left");
+  H1_ASSIGN_OR_RETURN(
+      const int program,
+      MakeFile(WriteJson(Pick(job, {"program", "entry_point", "cpu_seconds", "memory_bytes"}))));
+  const Status started = candidate.Start(
+      plan_, JailKind::kCandidate, {pipes.calls.read_end(), pipes.replies.write_end(), program});
+  close(program);
+  H1_RETURN_IF_ERROR(started);
+  pipes.calls.CloseRead();
+  pipes.replies.CloseWrite();
+
+  H1_RETURN_IF_ERROR(StartChecker());
+  H1_ASSIGN_OR_RETURN(const int tests,
+                      MakeFile(WriteJson(Pick(job, {"prompt", "tests", "entry_point", "data",
+                                                    "cpu_seconds", "memory_bytes"}))));
+  const bool sent = SendFiles(control_, {pipes.replies.read_end(), pipes.calls.write_end(), tests,
+                                         pipes.verdicts.write_end()});
+  close(tests);
+  pipes.calls.CloseWrite();
+  pipes.replies.CloseRead();
+  pipes.verdicts.CloseWrite();
+  return sent ? Status::Ok() : Unavailable("the checker is gone");
+}
+
+std::string JudgeSlot::Judge(const std::string& text) {
   auto job = ParseJson(text);
   if (!job.ok()) return Verdict("sandbox_error", job.status().message());
-  Pipe calls, replies, verdicts;
-  if (!calls.ok() || !replies.ok() || !verdicts.ok())
-    return Verdict("sandbox_error", "no file descriptors left");
-  const auto deadline = std::chrono::steady_clock::now() +
-                        std::chrono::milliseconds(static_cast<std::int64_t>(wall_seconds * 1000));
-
-  Jail candidate, checker;
-  auto started = StartWithJob(plan, kCandidateProgram, Pick(*job, {"program", "entry_point"}),
-                              {calls.read_end(), replies.write_end(), -1, -1});
-  if (!started.ok()) return Verdict("sandbox_error", started.status().message());
-  candidate.process = *started;
-  calls.CloseRead();
-  replies.CloseWrite();
-  started = StartWithJob(plan, kCheckerProgram, Pick(*job, {"prompt", "tests", "entry_point"}),
-                         {replies.read_end(), calls.write_end(), -1, verdicts.write_end()});
-  if (!started.ok()) return Verdict("sandbox_error", started.status().message());
-  checker.process = *started;
-  calls.CloseWrite();
-  replies.CloseRead();
-  verdicts.CloseWrite();
-
-  const auto verdict = AwaitVerdict(verdicts.read_end(), deadline);
-  if (!verdict) return Verdict("timeout", fmt::format("longer than {} s", wall_seconds));
-  if (verdict->empty()) return Verdict("sandbox_error", "the checker ended without a verdict");
-  return verdict->substr(0, verdict->find('\n'));
+  const double wall_seconds = job->Find("wall_seconds")->as_double();
+  Pipes pipes;
+  Jail candidate;
+  if (const Status begun = Begin(*job, pipes, candidate); !begun.ok()) {
+    StopChecker();
+    return Verdict("sandbox_error", begun.message());
+  }
+  LineReader lines(pipes.verdicts.read_end());
+  auto line = lines.Next(After(kStartSeconds));  // "started", or a verdict: it did not start
+  if (!line) {
+    StopChecker();
+    return Verdict("sandbox_error", fmt::format("no jail in {} s", kStartSeconds));
+  }
+  if (line->find("\"started\"") != std::string::npos) line = lines.Next(After(wall_seconds));
+  candidate.Kill();
+  if (!line) {
+    // The checker sees the end of its candidate and gives a verdict of its own, unless it hangs.
+    if (!lines.Next(After(kGraceSeconds))) StopChecker();
+    return Verdict("timeout", fmt::format("longer than {} s", wall_seconds));
+  }
+  if (line->empty()) {
+    StopChecker();
+    return Verdict("sandbox_error", "the checker ended without a verdict");
+  }
+  return *line;
 }
 
 bool SendMessage(int channel, const std::string& message) {
@@ -162,12 +226,16 @@ bool ReceiveMessage(int channel, std::string& message) {
   return ReceiveExactly(channel, message.data(), size);
 }
 
-void LauncherMain(int channel, JailPlan plan, double wall_seconds) {
+void LauncherMain(int channel, JailPlan plan) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  signal(SIGINT, SIG_IGN);  // Ctrl-C ends the parent; the closed channel ends this process
-  std::string job;
-  while (ReceiveMessage(channel, job)) {
-    if (!SendMessage(channel, JudgeOne(plan, job, wall_seconds))) break;
+  prctl(PR_SET_CHILD_SUBREAPER, 1);  // what a killed jail leaves becomes ours to wait for
+  signal(SIGINT, SIG_IGN);           // Ctrl-C ends the parent; the closed channel ends this process
+  {
+    JudgeSlot slot(std::move(plan));
+    std::string job;
+    while (ReceiveMessage(channel, job)) {
+      if (!SendMessage(channel, slot.Judge(job))) break;
+    }
   }
   _exit(0);
 }

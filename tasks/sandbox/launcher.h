@@ -1,18 +1,39 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "base/json.h"
 #include "tasks/sandbox/jail.h"
-#include "tasks/sandbox/judge.h"
 
 namespace h1bench::tasks {
 
-/// Judges one program in two jails and waits for both to end. Runs in the launcher process.
-/// `job` is {"prompt", "program", "tests", "entry_point"}; the answer {"verdict", "detail"}.
-std::string JudgeOne(const JailPlan& plan, const std::string& job, double wall_seconds);
+/// Judges programs one after another: a jail for every candidate, one for the checker, which forks
+/// for every program. Lives in the launcher process.
+class JudgeSlot {
+ public:
+  explicit JudgeSlot(JailPlan plan) : plan_(std::move(plan)) {}
+  ~JudgeSlot() { StopChecker(); }
+  JudgeSlot(const JudgeSlot&) = delete;
+
+  /// `job` is {"prompt", "program", "tests", "entry_point", "data", "wall_seconds", "cpu_seconds",
+  /// "memory_bytes"}; the answer {"verdict", "detail", "answer"?}. Nothing of the candidate is left
+  /// when it returns.
+  std::string Judge(const std::string& job);
+
+ private:
+  struct Pipes;
+  Status StartChecker();
+  void StopChecker();
+  Status Begin(const Json& job, Pipes& pipes, Jail& candidate);
+
+  JailPlan plan_;
+  Jail checker_;
+  int control_ = -1;  // where the checker is handed the files of a program
+};
 
 /// Answers jobs that come over `channel` (length-prefixed) until it closes; never returns.
-[[noreturn]] void LauncherMain(int channel, JailPlan plan, double wall_seconds);
+[[noreturn]] void LauncherMain(int channel, JailPlan plan);
 
 /// Length-prefixed messages over a socket. False at end or error.
 bool SendMessage(int channel, const std::string& message);

@@ -94,7 +94,7 @@ struct Release {
 
 }  // namespace
 
-Result<int> MakeSeccompFile() {
+Result<std::string> SeccompFilter(bool processes) {
   const std::unique_ptr<void, Release> filter(seccomp_init(SCMP_ACT_ALLOW));
   if (!filter) return ResourceExhausted("sandbox: no memory for the system call filter");
   for (const char* name : kDenied) {
@@ -116,14 +116,24 @@ Result<int> MakeSeccompFile() {
     added = added && seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 1,
                                       SCMP_A1(SCMP_CMP_EQ, command)) == 0;
   }
-  if (!added) return Internal("sandbox: cannot write a rule of the system call filter");
-  const int file = memfd_create("h1bench-seccomp", 0);
-  if (file < 0) return IoError("sandbox: memfd_create: {}", std::strerror(errno));
-  if (seccomp_export_bpf(filter.get(), file) != 0 || lseek(file, 0, SEEK_SET) != 0) {
-    close(file);
-    return IoError("sandbox: cannot write the system call filter");
+  if (!processes) {
+    added = added && seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fork), 0) == 0;
+    added = added && seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(vfork), 0) == 0;
+    added = added && seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+                                      SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0)) == 0;
   }
-  return file;
+  if (!added) return Internal("sandbox: cannot write a rule of the system call filter");
+  const int file = memfd_create("h1bench-seccomp", MFD_CLOEXEC);
+  if (file < 0) return IoError("sandbox: memfd_create: {}", std::strerror(errno));
+  std::string program;
+  bool read = seccomp_export_bpf(filter.get(), file) == 0;
+  if (read) {
+    program.resize(static_cast<std::size_t>(lseek(file, 0, SEEK_END)));
+    read = pread(file, program.data(), program.size(), 0) == static_cast<ssize_t>(program.size());
+  }
+  close(file);
+  if (!read) return IoError("sandbox: cannot write the system call filter");
+  return program;
 }
 
 }  // namespace h1bench::tasks

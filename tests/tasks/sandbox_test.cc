@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "tasks/sandbox/attacks.h"
 #include "tasks/sandbox/judge.h"
 #include "tests/paths.h"
 
@@ -75,67 +76,26 @@ TEST(Sandbox, PlainTypesCrossBothWays) {
   EXPECT_EQ(Judge()->Judge("def same(x):\n", "    return str(x)\n", tests, "same").verdict, "fail");
 }
 
-// Each of these would pass a judge that runs tests and candidate in one process, or escape a bare
-// one.
-TEST(Sandbox, ForgeriesFail) {
-  NEED_JUDGE();
-  const char* programs[] = {
-      "    class Equal:\n        def __eq__(self, other):\n            return True\n    return "
-      "Equal()\n",
-      "    class Equal(list):\n        def __eq__(self, other):\n            return True\n    "
-      "return Equal()\n",
-      "    import os\n    os._exit(0)\n",
-      "    raise SystemExit(0)\n",
-      "    import os\n    os.write(4, b'{\"nonce\": \"\", \"value\": {\"list\": []}}\\n' * 9)\n    "
-      "return []\n",
-      "    import os\n    os.write(6, b'{\"verdict\": \"pass\", \"detail\": \"\"}\\n')\n    return "
-      "[]\n",
-      "    import builtins\n    builtins.AssertionError = ZeroDivisionError\n    return []\n",
-      "    import gc\n    for o in gc.get_objects():\n        if isinstance(o, dict) and 'verdict' "
-      "in o:\n            o['verdict'] = 'pass'\n    return []\n",
-      "    import sys\n    f = sys._getframe()\n    while f:\n        f.f_globals['check'] = "
-      "lambda c: None\n        f = f.f_back\n    return []\n",
-      "    print('{\"verdict\": \"pass\"}')\n    return []\n",
-      "    import os\n    for fd in range(256):\n        try:\n            os.write(fd, "
-      "b'{\"verdict\": \"pass\", \"detail\": \"\"}\\n')\n        except OSError:\n            "
-      "pass\n    return []\n",
-      "    import json\n    json.loads = lambda s: {'value': {'list': []}}\n    return []\n",
-  };
-  for (const char* program : programs) EXPECT_NE(Try(program).verdict, "pass") << program;
+/// Seconds that judging `attack` took; fails the test when it succeeded.
+double Hold(const Attack& attack, CodeJudge& judge) {
+  const auto start = std::chrono::steady_clock::now();
+  const Score score = JudgeBody(judge, AttackBody(attack));
+  EXPECT_NE(score.verdict, "pass") << attack.name;
+  EXPECT_NE(score.verdict, "sandbox_error") << attack.name << ": " << score.detail;
+  EXPECT_EQ(score.detail.find("SyntaxError"), std::string::npos) << attack.name;
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// What a program can reach is told by its answer: it returns the right list only when the attack
-// worked.
-std::string OnlyIf(const std::string& attack) {
-  return "    try:\n" + attack +
-         "    except BaseException:\n        return []\n    return [helper(x) for x in values]\n";
-}
-
-TEST(Sandbox, NothingOfTheHostIsReachable) {
+TEST(Sandbox, ShortAttacksFail) {
   NEED_JUDGE();
   setenv("H1BENCH_SECRET", "token", 1);
-  const char* attacks[] = {
-      "        open('/etc/passwd').read()\n",
-      "        open('/proc/1/environ').read()\n",
-      "        import os\n        assert 'H1BENCH_SECRET' in os.environ\n",
-      "        import socket\n        socket.socket()\n",
-      "        open('/usr/h1bench-test', 'w')\n",
-      "        open('/h1bench-test', 'w')\n",
-      "        import os\n        assert os.getuid() == 0\n",
-      "        import os\n        assert len([p for p in os.listdir('/proc') if p.isdigit()]) > "
-      "3\n",
-      "        import os\n        os.setuid(0)\n",
-      "        import os\n        assert os.listdir('/home')\n",
-      "        import ctypes\n        assert ctypes.CDLL(None).unshare(0x10000000) == 0\n",
-      "        import ctypes\n        assert ctypes.CDLL(None).ptrace(0, 0, 0, 0) == 0\n",
-      "        import fcntl\n        fcntl.flock(open('/usr/bin/env'), 2)\n",
-      "        import fcntl\n        fcntl.lockf(open('/usr/bin/env'), fcntl.LOCK_SH)\n",
-      "        import os\n        os.memfd_create('x')\n",
-      "        import os\n        os.kill(1, 9)\n        os.kill(-1, 0)\n        assert False\n",
-  };
-  for (const char* attack : attacks) EXPECT_NE(Try(OnlyIf(attack)).verdict, "pass") << attack;
-  // The instrument works: an attack that does nothing passes.
-  EXPECT_EQ(Try(OnlyIf("        pass\n")).verdict, "pass");
+  for (const Attack& attack : Attacks()) {
+    if (attack.at_start) Hold(attack, *Judge());
+  }
+  // The instrument works: a right answer passes, and so does an attack that meets no resistance.
+  EXPECT_EQ(JudgeBody(*Judge(), kRightBody).verdict, "pass");
+  const Attack harmless = {"nothing", "pass", true, false, false};
+  EXPECT_EQ(JudgeBody(*Judge(), AttackBody(harmless)).verdict, "pass");
 }
 
 /// The checker on its own, fed with `replies` as if a candidate had written them.
@@ -144,12 +104,13 @@ std::string CheckerAlone(const std::string& replies) {
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "replies") << replies;
   std::ofstream(folder / "job") << R"({"prompt": "def f():\n    pass\n", "entry_point": "f", )"
-                                << R"("tests": "def check(c):\n    assert c() == 1\n"})";
+                                << R"("tests": "def check(c):\n    assert c() == 1\n", )"
+                                << R"("data": null, "cpu_seconds": 4, "memory_bytes": 1073741824})";
   const auto source = h1bench::testing::SourceDir() / "tasks/sandbox";
-  const std::string command =
-      "cd " + folder.string() + " && cat " + (source / "wire.py").string() + " " +
-      (source / "checker.py").string() +
-      " > program && /usr/bin/python3 -I -S program 3<replies 4>/dev/null 5<job 6>verdict";
+  const std::string command = "cd " + folder.string() + " && cat " + (source / "wire.py").string() +
+                              " " + (source / "checker.py").string() +
+                              " > program && /usr/bin/python3 -I -S program once 3<replies "
+                              "4>/dev/null 5<job 6>&1 | cat > verdict";
   EXPECT_EQ(std::system(command.c_str()), 0);
   std::ifstream file(folder / "verdict");
   return std::string(std::istreambuf_iterator<char>(file), {});
@@ -166,42 +127,30 @@ TEST(Sandbox, FailuresOfTheJailAreNotTheModels) {
             std::string::npos);
 }
 
-TEST(Sandbox, ResourcesAreLimited) {
-  NEED_JUDGE();
-  EXPECT_EQ(Try("    x = bytearray(3 << 30)\n    return []\n").verdict, "memory");
-  EXPECT_NE(Try(OnlyIf("        f = open('/tmp/f', 'wb')\n        for _ in range(64):\n            "
-                       "f.write(bytes(1 << 20))\n        f.close()\n"))
-                .verdict,
-            "pass");
-  EXPECT_NE(Try(OnlyIf("        for i in range(64):\n            open('/tmp/%d' % i, "
-                       "'wb').write(bytes(1 << 20))\n"))
-                .verdict,
-            "pass");
-  EXPECT_NE(Try("    return [0] * 10**6\n").verdict, "pass");
-  EXPECT_NE(Try("    def f(n):\n        return f(n + 1)\n    return f(0)\n").verdict, "pass");
+/// What attacks would leave if they reached the host.
+std::vector<std::string> FilesMadeByAttacks() {
+  std::vector<std::string> found;
+  for (const char* folder : {"/", "/usr", "/dev", "/tmp", "/dev/shm"}) {
+    for (const char* name : {"h1bench-attack", "note", "file", "0", "63"}) {
+      const std::filesystem::path path = std::filesystem::path(folder) / name;
+      if (std::filesystem::exists(path)) found.push_back(path.string());
+    }
+  }
+  return found;
 }
 
-TEST(SlowSandbox, TimeIsLimitedAndNothingSurvives) {
+TEST(SlowSandbox, EveryAttackFailsInTimeAndLeavesNothing) {
   NEED_JUDGE();
-  const char* programs[] = {
-      "    while True:\n        pass\n",
-      "    import time\n    time.sleep(100)\n",
-      "    import signal, time\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    "
-      "signal.alarm(0)\n    time.sleep(100)\n",
-      "    import os\n    while True:\n        os.fork()\n",
-      "    import os, time\n    if os.fork() == 0:\n        os.setsid()\n        time.sleep(100)\n "
-      "   time.sleep(100)\n",
-  };
-  for (const char* program : programs) {
-    const auto start = std::chrono::steady_clock::now();
-    EXPECT_NE(Try(program).verdict, "pass") << program;
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    EXPECT_LT(seconds, 4.0) << program;
+  EXPECT_GE(Attacks().size(), 40U);
+  for (const std::string& left : FilesMadeByAttacks()) std::filesystem::remove(left);
+  const auto judge = LaunchJudge({.parallel = 1, .wall_seconds = 1});
+  ASSERT_TRUE(judge.ok()) << judge.status().message();
+  const int before = ProcessesNamed("bwrap");
+  for (const Attack& attack : Attacks()) {
+    EXPECT_LT(Hold(attack, **judge), 2.0) << attack.name;  // the limit and a second
+    EXPECT_EQ(ProcessesNamed("bwrap"), before) << attack.name;
   }
-  usleep(200000);
-  EXPECT_EQ(ProcessesNamed("bwrap"), 0);
-  EXPECT_EQ(ProcessesNamed("/usr/bin/python3"), 0);
+  EXPECT_TRUE(FilesMadeByAttacks().empty()) << FilesMadeByAttacks()[0];
 }
 
 }  // namespace
