@@ -67,7 +67,7 @@ Status Serve(const Options& options) {
   server_options.data =
       options.data.empty() ? tasks::DefaultDataFolder() : std::filesystem::path(options.data);
   server_options.version_json = WriteJson(VersionJson());
-  server_options.environment_json = EnvironmentJson();
+  server_options.environment_json = EnvironmentJson(judge.ok() ? (*judge)->profile() : "");
   server_options.coordinator.finish_when_idle = false;
   H1_ASSIGN_OR_RETURN(const auto server,
                       CoordinatorServer::Start(*store, models, judge.ok() ? judge->get() : nullptr,

@@ -91,6 +91,7 @@ Status RunSuite(const Options& options) {
   std::unique_ptr<tasks::CodeJudge> judge;
   if (NeedsJudge(plan)) {
     H1_ASSIGN_OR_RETURN(judge, tasks::LaunchJudge());
+    plan.run.environment_json = EnvironmentJson(judge->profile());
   }
   std::filesystem::path db = options.run.db;
   if (db.empty()) db = std::filesystem::path("h1bench-results") / (suite.name + ".db");

@@ -107,8 +107,9 @@ Status Run(const Options& options) {
 const Command kSandbox("sandbox", "Attack the sandbox of the code judge, or time it",
                        [](CLI::App& app) {
                          auto options = std::make_shared<Options>();
-                         app.add_option("--bench", options->bench,
-                                        "Judge this many quick programs and print how many a second")
+                         app.add_option(
+                                "--bench", options->bench,
+                                "Judge this many quick programs and print how many a second")
                              ->check(CLI::Range(1, 100000));
                          app.add_option("--parallel", options->parallel, "Programs at a time")
                              ->check(CLI::Range(1, 64))

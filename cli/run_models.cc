@@ -60,7 +60,7 @@ Result<ModelFacts> CheckpointModels::Read(const std::filesystem::path& folder) {
   return facts;
 }
 
-std::string EnvironmentJson() {
+std::string EnvironmentJson(const std::string& sandbox_profile) {
   utsname system = {};
   uname(&system);
   Json json;
@@ -71,6 +71,7 @@ std::string EnvironmentJson() {
   json.Set("memory_bytes", MemInfoBytes("MemTotal"));
   const Result<std::string> backend = DeviceIdentity(DefaultDevice());
   json.Set("backend", backend.ok() ? *backend : backend.status().message());
+  if (!sandbox_profile.empty()) json.Set("sandbox_profile", sandbox_profile);
   return WriteJson(json);
 }
 

@@ -21,7 +21,7 @@ class CheckpointModels final : public ModelSource {
 };
 
 /// This machine, for people and for comparing runs: CPU, cores, memory, kernel, host name.
-std::string EnvironmentJson();
+std::string EnvironmentJson(const std::string& sandbox_profile = "");
 /// Bytes of memory that are free for use now; 0 when the system does not say.
 std::int64_t FreeMemory();
 

@@ -119,7 +119,8 @@ std::vector<std::byte> RandomMatrix(bool bf16) {
   for (std::size_t i = 0; i < out.size() / 4; ++i) {
     auto bits = static_cast<std::uint32_t>(random());
     bits = bf16 ? (bits & 0x807F807FU) | 0x3F003F00U : (bits & 0x807FFFFFU) | 0x3F000000U;
-    std::copy_n(reinterpret_cast<const std::byte*>(&bits), 4, out.begin() + static_cast<std::ptrdiff_t>(i * 4));
+    std::copy_n(reinterpret_cast<const std::byte*>(&bits), 4,
+                out.begin() + static_cast<std::ptrdiff_t>(i * 4));
   }
   return out;
 }

@@ -9,7 +9,8 @@ constexpr const char* kPrompt =
     "from typing import List\n\n\ndef helper(x):\n    return x * 2\n\n\n"
     "def double_all(values: List[int]) -> List[int]:\n    \"\"\"Twice every value.\"\"\"\n";
 constexpr const char* kTests =
-    "def check(candidate):\n    assert candidate([1, 2]) == [2, 4]\n    assert candidate([]) == []\n"
+    "def check(candidate):\n    assert candidate([1, 2]) == [2, 4]\n    assert candidate([]) == "
+    "[]\n"
     "    assert candidate([7]) == [helper(7)]\n";
 
 // Fields: name, statements, proves, at_start, slow.
@@ -44,7 +45,8 @@ for file in range(256):
         pass
 return [])",
      false, true, false},
-    {"a verdict on standard output", "print('{\"verdict\": \"pass\"}')\nreturn []", false, false, false},
+    {"a verdict on standard output", "print('{\"verdict\": \"pass\"}')\nreturn []", false, false,
+     false},
     {"another AssertionError", R"(
 import builtins
 builtins.AssertionError = ZeroDivisionError
@@ -122,10 +124,12 @@ raise Endless)",
 import os
 assert [name for name in os.environ if name not in ('PWD', 'LC_CTYPE', 'OLDPWD', 'SHLVL', '_')])",
      true, true, false},
-    {"read the home folder", "import os\nassert os.listdir('/home') or os.listdir('/root')", true, true, false},
+    {"read the home folder", "import os\nassert os.listdir('/home') or os.listdir('/root')", true,
+     true, false},
     {"read /usr/share", "import os\nassert os.listdir('/usr/share')", true, false, false},
     {"read /usr/local", "import os\nassert os.listdir('/usr/local')", true, false, false},
-    {"read through a relative path", "open('../../../../../../etc/hostname').read()", true, false, false},
+    {"read through a relative path", "open('../../../../../../etc/hostname').read()", true, false,
+     false},
     {"find any file of another folder", R"(
 import os
 for folder in ('/boot', '/etc', '/media', '/mnt', '/opt', '/run', '/srv', '/sys', '/var', '/work'):
@@ -149,7 +153,8 @@ open(json.__file__, 'a'))",
 import os
 assert len([name for name in os.listdir('/proc') if name.isdigit()]) > 3)",
      true, false, false},
-    {"kill every process", "import os\nos.kill(1, 9)\nos.kill(-1, 0)\nassert False", true, false, false},
+    {"kill every process", "import os\nos.kill(1, 9)\nos.kill(-1, 0)\nassert False", true, false,
+     false},
     {"signal a process of the host", R"(
 import os
 reached = 0
@@ -161,18 +166,33 @@ for number in range(3, 5000):
         pass
 assert reached)",
      true, false, false},
-    {"make a user namespace", "import ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) == 0", true, true, false},
-    {"mount a file system", "import ctypes\nassert ctypes.CDLL(None).mount(b'x', b'/tmp', b'tmpfs', 0, None) == 0", true, false, false},
-    {"trace a process", "import ctypes\nassert ctypes.CDLL(None).ptrace(0, 0, 0, 0) == 0", true, false, false},
-    {"read another process's memory", "import ctypes\nassert ctypes.CDLL(None).syscall(310, 1, 0, 0, 0, 0, 0) == 0", true, false, false},
-    {"io_uring", "import ctypes\nassert ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(256)) >= 0", true, false, false},
-    {"bpf", "import ctypes\nassert ctypes.CDLL(None).syscall(321, 0, 0, 0) >= 0", true, false, false},
-    {"a key ring", "import ctypes\nassert ctypes.CDLL(None).syscall(250, 0, -3, 1) >= 0", true, false, false},
+    {"make a user namespace", "import ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) == 0",
+     true, true, false},
+    {"mount a file system",
+     "import ctypes\nassert ctypes.CDLL(None).mount(b'x', b'/tmp', b'tmpfs', 0, None) == 0", true,
+     false, false},
+    {"trace a process", "import ctypes\nassert ctypes.CDLL(None).ptrace(0, 0, 0, 0) == 0", true,
+     false, false},
+    {"read another process's memory",
+     "import ctypes\nassert ctypes.CDLL(None).syscall(310, 1, 0, 0, 0, 0, 0) == 0", true, false,
+     false},
+    {"io_uring",
+     "import ctypes\nassert ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(256)) >= "
+     "0",
+     true, false, false},
+    {"bpf", "import ctypes\nassert ctypes.CDLL(None).syscall(321, 0, 0, 0) >= 0", true, false,
+     false},
+    {"a key ring", "import ctypes\nassert ctypes.CDLL(None).syscall(250, 0, -3, 1) >= 0", true,
+     false, false},
     {"a file without a name", "import os\nos.memfd_create('x')", true, false, false},
-    {"pass notes by flock", "import fcntl, sys\nfcntl.flock(open(sys.executable, 'rb'), 2)", true, false, false},
-    {"pass notes by record locks", "import fcntl, sys\nfcntl.lockf(open(sys.executable, 'rb'), fcntl.LOCK_SH)", true, false, false},
+    {"pass notes by flock", "import fcntl, sys\nfcntl.flock(open(sys.executable, 'rb'), 2)", true,
+     false, false},
+    {"pass notes by record locks",
+     "import fcntl, sys\nfcntl.lockf(open(sys.executable, 'rb'), fcntl.LOCK_SH)", true, false,
+     false},
     {"pass notes by /dev/shm", "open('/dev/shm/note', 'w')", true, false, false},
-    {"pass notes by shared memory", "import ctypes\nassert ctypes.CDLL(None).shmget(1, 4096, 0o1666) >= 0", true, false, false},
+    {"pass notes by shared memory",
+     "import ctypes\nassert ctypes.CDLL(None).shmget(1, 4096, 0o1666) >= 0", true, false, false},
     {"find a note of an earlier program", R"(
 import os
 assert os.listdir('/tmp'))",
@@ -189,15 +209,19 @@ sys.modules.pop('os', None)
 import posix
 posix.fork())",
      true, false, false},
-    {"vfork through C", "import ctypes\nassert ctypes.CDLL(None).syscall(58) >= 0", true, false, false},
+    {"vfork through C", "import ctypes\nassert ctypes.CDLL(None).syscall(58) >= 0", true, false,
+     false},
     {"a shell command", "import os\nassert os.system('true') == 0", true, false, false},
-    {"a subprocess", "import subprocess, sys\nsubprocess.run([sys.executable, '-c', '1'], check=True)", true, false, false},
+    {"a subprocess",
+     "import subprocess, sys\nsubprocess.run([sys.executable, '-c', '1'], check=True)", true, false,
+     false},
     {"raise a limit", R"(
 import resource
 resource.setrlimit(resource.RLIMIT_AS, (1 << 40, 1 << 40)))",
      true, true, false},
     {"three gigabytes at once", "x = bytearray(3 << 30)", true, true, false},
-    {"three gigabytes in pieces", "x = []\nfor _ in range(96):\n    x.append(bytearray(b'1') * (32 << 20))", true, false, false},
+    {"three gigabytes in pieces",
+     "x = []\nfor _ in range(96):\n    x.append(bytearray(b'1') * (32 << 20))", true, false, false},
     {"a file of 64 MiB", R"(
 with open('/tmp/file', 'wb') as file:
     for _ in range(64):
@@ -207,15 +231,19 @@ with open('/tmp/file', 'wb') as file:
 for number in range(64):
     open('/tmp/%d' % number, 'wb').write(bytes(1 << 20)))",
      true, false, false},
-    {"a thousand open files", "files = [open('/dev/null') for _ in range(1000)]", true, false, false},
+    {"a thousand open files", "files = [open('/dev/null') for _ in range(1000)]", true, false,
+     false},
     {"a hundred threads", R"(
 import threading, time
 for _ in range(100):
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start())",
      true, false, false},
     {"recursion without end", "def f(n):\n    return f(n + 1)\nreturn f(0)", false, false, false},
-    {"a stack overflow in C", "import sys\nsys.setrecursionlimit(10**9)\ndef f(n):\n    return f(n + 1)\nreturn f(0)", false, false, false},
-    {"a segmentation fault", "import ctypes\nctypes.string_at(0)\nreturn values", false, false, false},
+    {"a stack overflow in C",
+     "import sys\nsys.setrecursionlimit(10**9)\ndef f(n):\n    return f(n + 1)\nreturn f(0)", false,
+     false, false},
+    {"a segmentation fault", "import ctypes\nctypes.string_at(0)\nreturn values", false, false,
+     false},
     // Time.
     {"spin", "while True:\n    pass", false, false, true},
     {"sleep", "import time\ntime.sleep(100)", false, false, true},
@@ -243,7 +271,8 @@ except OSError:
 time.sleep(100))",
      false, false, true},
     {"a power without end in C", "return [(7 ** (7 ** 9)) % 3]", false, false, true},
-    {"a regular expression without end", "import re\nre.match('(a+)+$', 'a' * 64 + 'b')\nreturn values", false, false, true},
+    {"a regular expression without end",
+     "import re\nre.match('(a+)+$', 'a' * 64 + 'b')\nreturn values", false, false, true},
 };
 
 }  // namespace
@@ -257,7 +286,20 @@ std::string AttackBody(const Attack& attack) {
   for (std::string line; std::getline(lines, line);) {
     if (!line.empty()) body += indent + line + "\n";
   }
-  if (attack.proves) body += std::string("    except BaseException:\n        return []\n") + kRightBody;
+  if (attack.proves)
+    body += std::string("    except BaseException:\n        return []\n") + kRightBody;
+  return body;
+}
+
+std::string CombinedBody(std::span<const Attack> attacks) {
+  std::string body = "    worked = []\n    for code in (";
+  for (const Attack& attack : attacks) {
+    if (attack.proves && attack.at_start) body += QuoteJson(attack.code) + ",";
+  }
+  body +=
+      "):\n        try:\n            exec(code, {})\n            worked.append(code)\n"
+      "        except BaseException:\n            pass\n"
+      "    return [helper(x) for x in values] if worked else []\n";
   return body;
 }
 

@@ -22,6 +22,9 @@ std::span<const Attack> Attacks();
 
 /// The body of the attacked function.
 std::string AttackBody(const Attack& attack);
+/// One body that tries every attack of `attacks` that has `proves` and `at_start`: right when one
+/// worked.
+std::string CombinedBody(std::span<const Attack> attacks);
 /// Judges `body` as an answer to the attacked problem.
 Score JudgeBody(CodeJudge& judge, const std::string& body);
 /// A right answer to it: what shows that the instrument works.

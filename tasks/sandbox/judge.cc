@@ -122,14 +122,18 @@ class TwoProcessJudge final : public CodeJudge {
 };
 
 Status HoldsAgainstShortList(CodeJudge& judge) {
+  std::vector<std::pair<std::string, std::string>> bodies = {
+      {"one that reaches out", CombinedBody(Attacks())}};
   for (const Attack& attack : Attacks()) {
-    if (!attack.at_start) continue;
-    const Score score = JudgeBody(judge, AttackBody(attack));
+    if (attack.at_start && !attack.proves) bodies.emplace_back(attack.name, AttackBody(attack));
+  }
+  for (const auto& [name, body] : bodies) {
+    const Score score = JudgeBody(judge, body);
     if (score.verdict == "pass" || score.verdict == "sandbox_error") {
       return FailedPrecondition(
-          "code cannot be judged here: the sandbox did not hold against the attack \"{}\" ({} {}). "
+          "code cannot be judged here: the sandbox did not hold against an attack ({}: {} {}). "
           "`h1bench sandbox` runs all attacks. Tasks with code are refused.",
-          attack.name, score.verdict, score.detail);
+          name, score.verdict, score.detail);
     }
   }
   return Status::Ok();

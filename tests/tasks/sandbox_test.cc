@@ -94,7 +94,9 @@ TEST(Sandbox, ShortAttacksFail) {
   }
   // The instrument works: a right answer passes, and so does an attack that meets no resistance.
   EXPECT_EQ(JudgeBody(*Judge(), kRightBody).verdict, "pass");
-  const Attack harmless = {"nothing", "pass", true, false, false};
+  EXPECT_NE(JudgeBody(*Judge(), CombinedBody(Attacks())).verdict, "pass");
+  const Attack harmless = {"nothing", "pass", true, true, false};
+  EXPECT_EQ(JudgeBody(*Judge(), CombinedBody({&harmless, 1})).verdict, "pass");
   EXPECT_EQ(JudgeBody(*Judge(), AttackBody(harmless)).verdict, "pass");
 }
 
