@@ -1,5 +1,7 @@
 #include "tasks/fewshot/python_random.h"
 
+#include <fmt/format.h>
+
 #include <bit>
 #include <cmath>
 #include <numeric>
@@ -92,6 +94,19 @@ std::vector<std::size_t> PythonRandom::Sample(std::size_t n, std::size_t k) {
     if (seen.insert(j).second) drawn.push_back(j);
   }
   return drawn;
+}
+
+double PythonRandom::Random() {
+  const std::uint32_t high = Next() >> 5, low = Next() >> 6;
+  return (static_cast<double>(high) * 67108864.0 + static_cast<double>(low)) / 9007199254740992.0;
+}
+
+std::string PythonRandom::Uuid4() {
+  std::uint64_t low = GetRandBits(64), high = GetRandBits(64);
+  low = (low & 0x3fffffffffffffffULL) | 0x8000000000000000ULL;  // RFC 4122 variant
+  high = (high & ~0xf000ULL) | 0x4000ULL;                       // version 4
+  return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xffff,
+                     high & 0xffff, low >> 48, low & 0xffffffffffffULL);
 }
 
 }  // namespace h1bench::tasks

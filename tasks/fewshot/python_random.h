@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace h1bench::tasks {
@@ -24,6 +25,19 @@ class PythonRandom {
   }
   /// random.sample(range(n), k): k different places, in the order drawn. k <= n.
   std::vector<std::size_t> Sample(std::size_t n, std::size_t k);
+  /// random.random(): 53 random bits in [0, 1).
+  double Random();
+  /// The place that random.choices draws among n: with one random(), not by rejection.
+  std::size_t ChoicesPlace(std::size_t n) {
+    return static_cast<std::size_t>(Random() * static_cast<double>(n));
+  }
+  /// random.shuffle.
+  template <typename T>
+  void Shuffle(std::vector<T>& items) {
+    for (std::size_t i = items.size(); i-- > 1;) std::swap(items[i], items[RandBelow(i + 1)]);
+  }
+  /// str(uuid.UUID(int=random.getrandbits(128), version=4)).
+  std::string Uuid4();
 
  private:
   std::array<std::uint32_t, 624> state_;

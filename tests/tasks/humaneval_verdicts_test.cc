@@ -46,8 +46,8 @@ std::set<std::string> Differences(const std::vector<Sample>& samples) {
     threads.emplace_back([&] {
       for (std::size_t at; (at = next++) < samples.size();) {
         const Sample& sample = samples[at];
-        scores[at] = (*judge)->Judge(sample.prompt, sample.completion, sample.tests,
-                                     sample.entry_point);
+        scores[at] =
+            (*judge)->Judge(sample.prompt, sample.completion, sample.tests, sample.entry_point);
       }
     });
   }

@@ -1,0 +1,120 @@
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/sha256.h"
+#include "base/text.h"
+#include "runner/tokenizer/tokenizer.h"
+#include "tasks/ruler/generator.h"
+#include "tests/paths.h"
+
+// Every sample of the golden files, made by NVIDIA's own scripts: the hash of its text, of its
+// answers as Python writes them in JSON, and its length in tokens.
+namespace h1bench::tasks::ruler {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// json.dumps of a list of strings: ", " between, beyond ASCII as \uXXXX.
+std::string PythonJson(const std::vector<std::string>& texts) {
+  std::string out = "[";
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    out += i > 0 ? ", " : "";
+    const std::string quoted = QuoteJson(texts[i]);
+    for (std::size_t place = 0; place < quoted.size();) {
+      const std::uint32_t c = NextCodePoint(quoted, place);
+      if (c < 0x80) {
+        out += static_cast<char>(c);
+      } else if (c < 0x10000) {
+        out += fmt::format("\\u{:04x}", c);
+      } else {
+        out += fmt::format("\\u{:04x}\\u{:04x}", 0xd800 + ((c - 0x10000) >> 10),
+                           0xdc00 + ((c - 0x10000) & 0x3ff));
+      }
+    }
+  }
+  return out + "]";
+}
+
+TokenCounter Counter(const std::string& name) {
+  const fs::path shared = h1bench::testing::SharedDir();
+  const fs::path golden = shared / "goldens/tokenizers" / (name + ".json");
+  auto opened = Tokenizer::Open(fs::exists(golden) ? golden : shared / "data/tokenizers" / name);
+  EXPECT_TRUE(opened.ok()) << opened.status().message();
+  const auto tokenizer = std::make_shared<Tokenizer>(std::move(*opened));
+  return [tokenizer](std::string_view text) {
+    return static_cast<std::int64_t>(tokenizer->Encode(text).size());
+  };
+}
+
+const Sources& AllSources() {
+  static const Sources kSources = [] {
+    auto read =
+        ReadSources(h1bench::testing::SharedDir() / "data", {true, true, true, true, true});
+    EXPECT_TRUE(read.ok()) << read.status().message();
+    return *read;
+  }();
+  return kSources;
+}
+
+struct Golden {
+  std::string tokenizer, task;
+  std::int64_t length = 0;
+  std::vector<std::string> lines;
+};
+
+std::vector<Golden> GoldenFiles(const std::string& tokenizer) {
+  std::vector<Golden> files;
+  for (const std::int64_t length : {4096, 8192, 16384}) {
+    for (const Spec& spec : Specs()) {
+      const fs::path path = h1bench::testing::SharedDir() / "goldens/ruler" / tokenizer /
+                            std::to_string(length) / (std::string(spec.name) + ".sha256");
+      if (!fs::exists(path)) continue;
+      Golden golden{tokenizer, spec.name, length, {}};
+      const std::string text = *ReadFile(path);
+      for (const std::string_view line : SplitLines(text)) {
+        if (!line.empty()) golden.lines.emplace_back(line);
+      }
+      files.push_back(std::move(golden));
+    }
+  }
+  return files;
+}
+
+void ExpectEverySample(const std::string& tokenizer, std::size_t expected_files) {
+  const TokenCounter count = Counter(tokenizer);
+  const std::vector<Golden> files = GoldenFiles(tokenizer);
+  EXPECT_EQ(files.size(), expected_files);
+  for (const Golden& golden : files) {
+    const auto samples = Generate({FindSpec(golden.task), golden.length,
+                                   static_cast<std::int64_t>(golden.lines.size())},
+                                  AllSources(), count);
+    ASSERT_TRUE(samples.ok()) << samples.status().message();
+    for (std::size_t i = 0; i < golden.lines.size(); ++i) {
+      const Sample& sample = (*samples)[i];
+      EXPECT_EQ(fmt::format("{}\t{}\t{}", Sha256Hex(sample.input),
+                            Sha256Hex(PythonJson(sample.outputs)), sample.length),
+                golden.lines[i])
+          << tokenizer << " " << golden.length << " " << golden.task << " sample " << i << "\n"
+          << sample.input.substr(0, 300);
+    }
+  }
+}
+
+TEST(SlowRulerGolden, EverySampleForGpt2) {
+  H1_NEED_SHARED();
+  ExpectEverySample("gpt2", 24);
+}
+
+TEST(SlowRulerGolden, EverySampleForDigitsPunctuation) {
+  H1_NEED_SHARED();
+  ExpectEverySample("digits-punctuation", 23);
+}
+
+}  // namespace
+}  // namespace h1bench::tasks::ruler
