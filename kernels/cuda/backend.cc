@@ -52,6 +52,8 @@ class CudaBackend final : public Backend {
 
   Status Init(const ModelWeights& weights) {
     H1_ASSIGN_OR_RETURN(identity_, H1_CUDA_NAMESPACE::Identity());
+    H1_ASSIGN_OR_RETURN(const DeviceFacts facts, QueryDevice());
+    gemm_ = GemmKindFor(bf16_, facts.major, facts.minor);
     H1_ASSIGN_OR_RETURN(stream_, CreateStream());
     H1_ASSIGN_OR_RETURN(model_, UploadModel(shape_, weights, bf16_, stream_));
     H1_ASSIGN_OR_RETURN(work_, Workspace::Create(shape_, options_, stream_));
@@ -169,7 +171,7 @@ class CudaBackend final : public Backend {
     args.ldo = c.dims.wide;
     args.scale = w.in_scale;
     args.bias = w.in_bias;
-    Gemm(args, bf16_, stream_);
+    Gemm(args, gemm_, stream_);
   }
 
   /// The residual rows at hand: all, or in the last layer the asked ones.
@@ -187,7 +189,7 @@ class CudaBackend final : public Backend {
     args.out = Residual(c, last);
     args.ldo = c.dims.hidden;
     args.bias = w.out_bias;
-    Gemm(args, bf16_, stream_);
+    Gemm(args, gemm_, stream_);
   }
 
   void AddMlp(const StageContext& c, const LayerPointers& w, bool last) const {
@@ -201,7 +203,7 @@ class CudaBackend final : public Backend {
     up.bias = w.gate_bias;
     up.bias_up = w.up_bias;
     up.factor = shape_.mlp_multipliers[0];
-    Gemm(up, bf16_, stream_);
+    Gemm(up, gemm_, stream_);
     GemmArgs down =
         Product(c.buffers.swiglu, w.down, Rows(c, last), c.dims.hidden, c.dims.intermediate);
     down.epilogue = Epilogue::kAdd;
@@ -209,7 +211,7 @@ class CudaBackend final : public Backend {
     down.ldo = c.dims.hidden;
     down.bias = w.down_bias;
     down.factor = shape_.mlp_multipliers[1];
-    Gemm(down, bf16_, stream_);
+    Gemm(down, gemm_, stream_);
   }
 
   /// Final norm, vocabulary product and answers of the asked rows, kLogitRows at a time.
@@ -223,7 +225,7 @@ class CudaBackend final : public Backend {
                               model_.head, count, c.dims.vocab, c.dims.hidden);
       args.out = c.buffers.logits;
       args.ldo = c.dims.vocab;
-      Gemm(args, bf16_, stream_);
+      Gemm(args, gemm_, stream_);
       Head(c, first, count, answers_.device.as<HeadRow>(), targets_.device.as<float>());
       CopyFullRows(c, batch, first, count);
     }
@@ -258,6 +260,7 @@ class CudaBackend final : public Backend {
   ModelShape shape_;
   BackendOptions options_;
   bool bf16_;
+  GemmKind gemm_ = GemmKind::kPlain;
   std::string identity_;
   Stream stream_{};
   DeviceModel model_;

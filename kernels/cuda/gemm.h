@@ -34,13 +34,23 @@ struct GemmArgs {
 /// Row of the packed weight that holds row i of gate (up: + 8).
 H1_HOST_DEVICE std::int64_t SwiGluRow(std::int64_t i) { return i / 8 * 16 + i % 8; }
 
-/// One product on the stream, with the kernel that the table names for this device. `bf16` says
-/// what inputs and weights are.
-void Gemm(const GemmArgs& args, bool bf16, Stream stream);
+/// Which kernels multiply: a property of the device, never of a call, as their bits may differ.
+enum class GemmKind {
+  kPlain,  // fp32, and the twin that the others are tested against
+  kMma,    // bf16 from sm_80 on
+  kWgmma,  // bf16 on sm_90a
+};
+/// The table: fp32 is kPlain; bf16 is kWgmma on compute capability 9.0, else kMma.
+GemmKind GemmKindFor(bool bf16, int major, int minor);
+/// One product on the stream. `bf16` says what inputs and weights are.
+void Gemm(const GemmArgs& args, GemmKind kind, Stream stream);
 
 /// The kernels by themselves, for tests and benchmarks.
 void GemmPlain(const GemmArgs& args, bool bf16, Stream stream);  // SIMT, fp32 chain
 void GemmMma(const GemmArgs& args, Stream stream);               // mma.sync, bf16
+/// wgmma on Hopper (sm_90a), bf16, with tiles of 16, 32, 64, 128 or 256 tokens.
+void GemmWgmma(const GemmArgs& args, int token_tile, Stream stream);
+int WgmmaTokenTile(std::int64_t rows);
 /// Tile of tokens that GemmMma takes for so many rows; any choice gives the same bits.
 int MmaTokenTile(std::int64_t rows);
 

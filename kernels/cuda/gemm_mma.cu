@@ -118,12 +118,4 @@ void GemmMma(const GemmArgs& args, Stream stream) {
   }
 }
 
-void Gemm(const GemmArgs& args, bool bf16, Stream stream) {
-  if (bf16) {
-    GemmMma(args, stream);
-  } else {
-    GemmPlain(args, false, stream);
-  }
-}
-
 }  // namespace h1bench::H1_CUDA_NAMESPACE

@@ -29,7 +29,7 @@ constexpr int kWarpLanes = 32;
 ThreadOrder g_order = ThreadOrder::kForward;
 std::int64_t g_memory_limit = 0;
 
-enum class Wait { kNone, kBlock, kNamed, kWarp, kDone };
+enum class Wait { kNone, kBlock, kNamed, kWarp, kPoll, kDone };
 
 /// One CUDA thread. Its fiber is kept and runs a thread of block after block.
 struct Fiber {
@@ -196,6 +196,18 @@ bool ReleaseNamed() {
   return false;
 }
 
+/// Threads that poll look again. Counts as progress for kIdleRounds rounds only.
+constexpr int kIdleRounds = 100000;
+bool ReleasePolls() {
+  bool any = false;
+  for (std::size_t i = 0; i < machine.live; ++i) {
+    if (At(i).wait != Wait::kPoll) continue;
+    At(i).wait = Wait::kNone;
+    any = true;
+  }
+  return any;
+}
+
 [[noreturn]] void ReportStuck() {
   std::string text = "not all threads reach a barrier:";
   int named = 0;
@@ -206,6 +218,7 @@ bool ReleaseNamed() {
                         wait == Wait::kBlock   ? "waits at __syncthreads"
                         : wait == Wait::kNamed ? "waits at a named barrier"
                         : wait == Wait::kWarp  ? "waits in a warp operation"
+                        : wait == Wait::kPoll  ? "waits for a barrier in shared memory"
                                                : "has ended");
     ++named;
   }
@@ -250,12 +263,16 @@ void RunBlock(dim3 grid, dim3 block, dim3 at, bool together) {
   const std::vector<std::size_t> lanes = Order(kWarpLanes, at.x * 31ULL + at.y);
   const std::vector<std::size_t> warps =
       Order((threads + kWarpLanes - 1) / kWarpLanes, at.x + 7ULL);
+  int idle = 0;
   for (;;) {
     for (const std::size_t warp : warps) RunWarp(warp * kWarpLanes, lanes);
     bool done = true;
     for (std::size_t i = 0; i < threads; ++i) done = done && At(i).wait == Wait::kDone;
     if (done) return;
-    if (!ReleaseBlock() && !ReleaseNamed()) ReportStuck();
+    const bool released = ReleaseBlock() || ReleaseNamed();
+    const bool polls = ReleasePolls();
+    idle = released ? 0 : idle + 1;
+    if (!released && (!polls || idle > kIdleRounds)) ReportStuck();
   }
 }
 
@@ -293,6 +310,8 @@ void Run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes, bool
   machine.static_shared.clear();
   current = nullptr;
 }
+
+void Poll() { Yield(Wait::kPoll); }
 
 void BlockBarrier() { Yield(Wait::kBlock); }
 

@@ -64,6 +64,9 @@ extern thread_local const ThreadContext* current;
 
 void BlockBarrier();
 void NamedBarrier(int id, int threads);
+/// Lets the other threads run before this one looks again; a block where everybody only looks stops
+/// the program.
+void Poll();
 /// Waits for the lanes of `mask` in this warp.
 void WarpBarrier(unsigned mask);
 /// Shows `bytes` (at most kExchange) to the warp and waits; then Shown(lane) reads any lane's until

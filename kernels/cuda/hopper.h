@@ -1,0 +1,123 @@
+#pragma once
+
+#include "kernels/cuda/hopper_host.h"
+#include "kernels/cuda/tensor.h"
+
+/// Thin wrappers of what Hopper (sm_90a) adds: the bulk tensor copy engine, barriers in shared
+/// memory that count bytes, warpgroup products (wgmma.h). The host definitions do the same at once.
+namespace h1bench::H1_CUDA_NAMESPACE {
+
+#ifdef H1_CUDA_EMULATION
+
+#define __grid_constant__
+/// Arrivals still missing and bytes still on their way in this phase, and the phase.
+struct alignas(8) Barrier {
+  std::int16_t missing, expected;
+  std::int32_t bytes_phase;  // bytes << 1 | phase
+};
+H1_DEVICE void BarrierFlip(Barrier& b) {
+  if (b.missing == 0 && b.bytes_phase >> 1 == 0) {
+    b.missing = b.expected;
+    b.bytes_phase ^= 1;
+  }
+}
+H1_DEVICE void BarrierInit(Barrier* b, int arrivals) {
+  *b = {static_cast<std::int16_t>(arrivals), static_cast<std::int16_t>(arrivals), 0};
+}
+H1_DEVICE void BarrierInitFence() {}
+H1_DEVICE void BarrierArrive(Barrier* b) {
+  --b->missing;
+  BarrierFlip(*b);
+}
+H1_DEVICE void BarrierExpect(Barrier* b, int bytes) {
+  b->bytes_phase += bytes * 2;
+  BarrierArrive(b);
+}
+H1_DEVICE void BarrierWait(Barrier* b, int phase) {
+  while ((b->bytes_phase & 1) == phase) emulation::Poll();
+}
+H1_DEVICE void CopyTile(unsigned char* shared, const TensorMap* map, int column, int row,
+                        Barrier* barrier) {
+  for (int r = 0; r < map->box_rows; ++r) {
+    for (int piece = 0; piece < 8; ++piece) {
+      unsigned char* to = shared + Swizzled(r, piece);
+      if (row + r < map->rows && column + piece * 8 < map->columns) {
+        std::memcpy(to, map->base + ((row + r) * map->columns + column + piece * 8) * 2, 16);
+      } else {
+        std::memset(to, 0, 16);
+      }
+    }
+  }
+  barrier->bytes_phase -= map->box_rows * 128 * 2;
+  BarrierFlip(*barrier);
+}
+H1_DEVICE void WgmmaFence() {}
+H1_DEVICE void WgmmaCommit() {}
+template <int kLeft>
+H1_DEVICE void WgmmaWait() {}
+template <int kRegisters>
+H1_DEVICE void FewerRegisters() {}
+template <int kRegisters>
+H1_DEVICE void MoreRegisters() {}
+
+#elif defined(__CUDACC__)
+
+using Barrier = std::uint64_t;
+H1_DEVICE unsigned SharedAddress(const void* p) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(p));
+}
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+H1_DEVICE void BarrierInit(Barrier* b, int arrivals) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(SharedAddress(b)), "r"(arrivals));
+}
+/// After all inits, before the copy engine or other threads use them.
+H1_DEVICE void BarrierInitFence() {
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+H1_DEVICE void BarrierArrive(Barrier* b) {
+  asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(SharedAddress(b)) : "memory");
+}
+/// Arrives, and lets the phase wait for so many copied bytes.
+H1_DEVICE void BarrierExpect(Barrier* b, int bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(SharedAddress(b)),
+               "r"(bytes)
+               : "memory");
+}
+/// Until the phase of this parity is over.
+H1_DEVICE void BarrierWait(Barrier* b, int phase) {
+  asm volatile(
+      "{\n.reg .pred done;\nWAIT:\n"
+      "mbarrier.try_wait.parity.shared.b64 done, [%0], %1;\n@done bra DONE;\nbra WAIT;\nDONE:\n}" ::
+          "r"(SharedAddress(b)),
+      "r"(phase)
+      : "memory");
+}
+H1_DEVICE void CopyTile(unsigned char* shared, const TensorMap* map, int column, int row,
+                        Barrier* barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, "
+      "{%3, %4}], [%2];" ::"r"(SharedAddress(shared)),
+      "l"(map), "r"(SharedAddress(barrier)), "r"(column), "r"(row)
+      : "memory");
+}
+#endif
+#if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+H1_DEVICE void WgmmaFence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+H1_DEVICE void WgmmaCommit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+template <int kLeft>
+H1_DEVICE void WgmmaWait() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kLeft) : "memory");
+}
+template <int kRegisters>
+H1_DEVICE void FewerRegisters() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+template <int kRegisters>
+H1_DEVICE void MoreRegisters() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+#endif
+
+#endif
+
+}  // namespace h1bench::H1_CUDA_NAMESPACE
