@@ -21,7 +21,7 @@ namespace {
 
 struct Options {
   std::string model, shape, precision = "bf16", device = "auto", database;
-  std::int64_t prefill = 512, decode = 128;
+  std::int64_t prefill = 512, prompts = 1, decode = 128;
   std::vector<std::int64_t> batches = {1, 8, 32};
   int threads = 0, repeat = 3;
   bool json = false;
@@ -85,15 +85,32 @@ class Bench {
     return slot;
   }
 
+  /// Several prompts side by side in one Forward, scored at their last row and forgotten: what a
+  /// benchmark of multiple choice does.
+  Status PackedPrompts(SlotId slot) {
+    std::vector<Segment> segments(static_cast<std::size_t>(options_.prompts));
+    for (Segment& segment : segments)
+      segment = {
+          slot, ids_, {{static_cast<std::int32_t>(options_.prefill - 1), {}, nullptr}}, false};
+    return backend_.Forward(segments).status();
+  }
+
   Result<Measurement> Prefill() {
-    Measurement out{"prefill", 1, static_cast<double>(options_.prefill), {}, {}};
-    out.cost = CostOfForward(backend_.shape(), backend_.options(), 1, options_.prefill, 0);
+    const std::int64_t prompts = options_.prompts;
+    Measurement out{"prefill", prompts, static_cast<double>(options_.prefill * prompts), {}, {}};
+    out.cost = CostOfForward(backend_.shape(), backend_.options(), prompts, options_.prefill, 0);
+    H1_ASSIGN_OR_RETURN(const SlotId empty, backend_.Allocate(options_.prefill + 1));
     for (int i = 0; i <= options_.repeat; ++i) {
       const double start = Now();
-      H1_ASSIGN_OR_RETURN(const SlotId slot, Prompt());
+      if (prompts > 1) {
+        H1_RETURN_IF_ERROR(PackedPrompts(empty));
+      } else {
+        H1_ASSIGN_OR_RETURN(const SlotId slot, Prompt());
+        backend_.Release(slot);
+      }
       if (i > 0) out.seconds.push_back(Now() - start);  // the first one warms up
-      backend_.Release(slot);
     }
+    backend_.Release(empty);
     return out;
   }
 
@@ -197,8 +214,10 @@ Result<std::unique_ptr<Backend>> Load(const Options& options) {
   backend_options.threads = options.threads;
   backend_options.max_batch_tokens = std::max<std::int64_t>(
       *std::max_element(options.batches.begin(), options.batches.end()),
-      std::min<std::int64_t>(options.prefill,
-                             backend_options.device == Device::kCpu ? 2048 : 8192));
+      options.prompts > 1
+          ? options.prefill * options.prompts
+          : std::min<std::int64_t>(options.prefill,
+                                   backend_options.device == Device::kCpu ? 2048 : 8192));
   backend_options.max_batch_rows = backend_options.max_batch_tokens;
   if (!options.model.empty()) {
     H1_ASSIGN_OR_RETURN(const Checkpoint model, Checkpoint::Open(options.model));
@@ -239,6 +258,9 @@ Command::Run SetUp(CLI::App& app) {
   app.add_option("--prefill", o->prefill, "Tokens of the prompt")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  app.add_option("--prompts", o->prompts, "Prompts side by side in one forward pass of prefill")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 4096));
   app.add_option("--decode", o->decode, "Steps of generation")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);

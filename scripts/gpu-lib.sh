@@ -6,7 +6,7 @@ if [ -f build/gpu/bundle.tar.xz ] && ! [ -x build/cuda/test_kernels ]; then
   export LD_LIBRARY_PATH=$unpacked/lib:/usr/local/cuda/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
   [ -d "$unpacked/shared" ] && export H1BENCH_SHARED=$unpacked/shared
 else
-  cmake --preset cuda >/dev/null && ninja -C build/cuda h1bench test_kernels test_runner test_cli >/dev/null
+  cmake --preset cuda >/dev/null && ninja -C build/cuda h1bench test_kernels test_gpu test_runner test_cli >/dev/null
   bin=build/cuda
 fi
 export H1BENCH_TEST_SOURCE=$PWD H1BENCH_TEST_BINARY=$bin

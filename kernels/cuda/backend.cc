@@ -48,6 +48,9 @@ class CudaBackend final : public Backend {
   ~CudaBackend() override {
     Synchronize(stream_);
     DestroyStream(stream_);
+#ifndef H1_CUDA_EMULATION
+    ProfileReport();
+#endif
   }
 
   Status Init(const ModelWeights& weights) {

@@ -2,6 +2,10 @@
 
 #ifndef H1_CUDA_EMULATION
 
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+
 namespace h1bench::cuda {
 namespace {
 
@@ -16,6 +20,51 @@ void NoteError(cudaError_t error, const char* what) {
   g_first_error = {
       error == cudaErrorMemoryAllocation ? StatusCode::kResourceExhausted : StatusCode::kInternal,
       fmt::format("CUDA: {}: {}", what, cudaGetErrorString(error))};
+}
+
+namespace {
+
+bool Profiling() {
+  static const bool on = std::getenv("H1BENCH_CUDA_PROFILE") != nullptr;
+  return on;
+}
+struct KernelTime {
+  std::int64_t launches = 0;
+  double milliseconds = 0;
+};
+std::map<std::string, KernelTime> g_times;
+const char* g_timed = "";
+cudaEvent_t g_begin = nullptr, g_end = nullptr;
+
+}  // namespace
+
+void ProfileBegin(const char* name, Stream stream) {
+  if (!Profiling()) return;
+  if (g_begin == nullptr) {
+    NoteError(cudaEventCreate(&g_begin), "cudaEventCreate");
+    NoteError(cudaEventCreate(&g_end), "cudaEventCreate");
+  }
+  g_timed = name;
+  NoteError(cudaEventRecord(g_begin, stream), name);
+}
+
+void ProfileEnd(Stream stream) {
+  if (!Profiling()) return;
+  NoteError(cudaEventRecord(g_end, stream), g_timed);
+  NoteError(cudaEventSynchronize(g_end), g_timed);
+  float milliseconds = 0;
+  NoteError(cudaEventElapsedTime(&milliseconds, g_begin, g_end), g_timed);
+  KernelTime& time = g_times[g_timed];
+  ++time.launches;
+  time.milliseconds += static_cast<double>(milliseconds);
+}
+
+void ProfileReport() {
+  for (const auto& [name, time] : g_times) {
+    fmt::print(stderr, "{:<20} {:>8} launches {:>10.2f} ms {:>9.1f} us each\n", name, time.launches,
+               time.milliseconds, 1e3 * time.milliseconds / static_cast<double>(time.launches));
+  }
+  g_times.clear();
 }
 
 Status TakeError() {

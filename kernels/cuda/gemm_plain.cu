@@ -6,7 +6,8 @@ namespace {
 constexpr int kTile = 64, kStep = 16, kThreads = 256;
 
 /// 64 weight rows by 64 tokens a block; a thread owns 4 by 4, weight rows in pairs 8 apart as the
-/// epilogue wants them. One fused chain along k for every number.
+/// epilogue wants them. Every number: fused chains of kStep along k, added up in order, which rounds
+/// less than one long chain.
 template <typename In>
 __global__ void __launch_bounds__(kThreads) PlainKernel(GemmArgs a) {
   H1_SHARED(float, weights, kStep * (kTile + 1));
@@ -28,6 +29,7 @@ __global__ void __launch_bounds__(kThreads) PlainKernel(GemmArgs a) {
           token < a.rows ? Load(static_cast<const In*>(a.in)[token * a.ldi + k + column]) : 0.0F;
     }
     __syncthreads();
+    float part[4][4] = {};
     for (int step = 0; step < kStep; ++step) {
       float w[4], t[4];
       H1_UNROLL
@@ -38,8 +40,13 @@ __global__ void __launch_bounds__(kThreads) PlainKernel(GemmArgs a) {
       H1_UNROLL
       for (int i = 0; i < 4; ++i) {
         H1_UNROLL
-        for (int j = 0; j < 4; ++j) sum[i][j] = fmaf(w[i], t[j], sum[i][j]);
+        for (int j = 0; j < 4; ++j) part[i][j] = fmaf(w[i], t[j], part[i][j]);
       }
+    }
+    H1_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      H1_UNROLL
+      for (int j = 0; j < 4; ++j) sum[i][j] = sum[i][j] + part[i][j];
     }
     __syncthreads();
   }

@@ -51,7 +51,8 @@ H1_DEVICE float Softplus(float x) {
 }
 
 /// Sum over the warp by a fixed tree; every lane gets it.
-H1_DEVICE float WarpSum(float v) {
+template <typename Sum>
+H1_DEVICE Sum WarpSum(Sum v) {
   for (int offset = 16; offset > 0; offset /= 2) v = v + __shfl_xor_sync(kAllLanes, v, offset);
   return v;
 }
@@ -60,15 +61,15 @@ H1_DEVICE float WarpMax(float v) {
     v = fmaxf(v, __shfl_xor_sync(kAllLanes, v, offset));
   return v;
 }
-/// Sum over a block of kThreads by a fixed tree; every thread gets it. `scratch`: 32 floats in
+/// Sum over a block of kThreads by a fixed tree; every thread gets it. `scratch`: 32 numbers in
 /// shared memory, free again after the call.
-template <int kThreads>
-H1_DEVICE float BlockSum(float v, float* scratch) {
+template <int kThreads, typename Sum>
+H1_DEVICE Sum BlockSum(Sum v, Sum* scratch) {
   v = WarpSum(v);
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   if (threadIdx.x % kWarp == 0) scratch[warp] = v;
   __syncthreads();
-  float sum = scratch[0];
+  Sum sum = scratch[0];
   for (int i = 1; i < kThreads / kWarp; ++i) sum = sum + scratch[i];
   __syncthreads();
   return sum;

@@ -57,6 +57,11 @@ using Stream = cudaStream_t;
 /// Remembers the first failed CUDA call of this thread, with its place; TakeError() in device.h
 /// reads it.
 void NoteError(cudaError_t error, const char* what);
+/// With H1BENCH_CUDA_PROFILE=1 in the environment: times every kernel by itself (which slows the
+/// whole down); ProfileReport() prints the sums to standard error and starts anew.
+void ProfileBegin(const char* name, Stream stream);
+void ProfileEnd(Stream stream);
+void ProfileReport();
 #ifdef __CUDACC__
 /// Puts the kernel on the stream; a failure is noted, never thrown.
 template <typename... Params, typename... Args>
@@ -73,7 +78,9 @@ void Launch(const char* name, void (*kernel)(Params...), const LaunchShape& shap
   config.blockDim = shape.block;
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = stream;
+  ProfileBegin(name, stream);
   NoteError(cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...), name);
+  ProfileEnd(stream);
 }
 #endif
 #endif

@@ -6,6 +6,24 @@ namespace {
 
 constexpr int kThreads = 256;
 
+/// Sums of squares are in double where everything is fp32: models that amplify rounding show it.
+template <typename T>
+struct NormSumOf {
+  using Type = double;
+};
+template <>
+struct NormSumOf<Bf16> {
+  using Type = float;
+};
+template <typename T>
+using NormSum = typename NormSumOf<T>::Type;
+H1_DEVICE float AddSquare(float v, float sum) { return fmaf(v, v, sum); }
+H1_DEVICE double AddSquare(float v, double sum) {
+  return sum + static_cast<double>(v) * static_cast<double>(v);
+}
+H1_DEVICE float InverseRoot(float v) { return rsqrtf(v); }
+H1_DEVICE float InverseRoot(double v) { return static_cast<float>(1.0 / sqrt(v)); }
+
 unsigned Blocks(std::int64_t n) { return static_cast<unsigned>(n); }
 
 template <typename T>
@@ -34,13 +52,14 @@ template <typename T>
 __global__ void __launch_bounds__(kThreads)
     NormKernel(const float* x, const float* weight, std::int64_t hidden, float eps, T* out,
                std::int64_t ldo) {
-  H1_SHARED(float, scratch, 32);
+  using Sum = NormSum<T>;
+  H1_SHARED(Sum, scratch, 32);
   const float* from = x + static_cast<std::int64_t>(blockIdx.x) * hidden;
   T* to = out + static_cast<std::int64_t>(blockIdx.x) * ldo;
-  float sum = 0;
-  for (std::int64_t i = threadIdx.x; i < hidden; i += kThreads) sum = fmaf(from[i], from[i], sum);
+  Sum sum = 0;
+  for (std::int64_t i = threadIdx.x; i < hidden; i += kThreads) sum = AddSquare(from[i], sum);
   sum = BlockSum<kThreads>(sum, scratch);
-  const float scale = rsqrtf(sum / static_cast<float>(hidden) + eps);
+  const float scale = InverseRoot(sum / static_cast<Sum>(hidden) + static_cast<Sum>(eps));
   for (std::int64_t i = threadIdx.x; i < hidden; i += kThreads)
     Store(to + i, from[i] * scale * weight[i]);
 }
@@ -50,18 +69,19 @@ template <typename T>
 __global__ void __launch_bounds__(kThreads)
     GateNormKernel(Dims d, const float* y, const float* wide, const float* weight, T* mixed,
                    std::int64_t ldo) {
-  H1_SHARED(float, scratch, 32);
+  using Sum = NormSum<T>;
+  H1_SHARED(Sum, scratch, 32);
   const std::int64_t row = blockIdx.x, size = d.ssm_inner / d.ssm_groups;
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.y) * size;
   const float* from = y + row * d.ssm_inner + first;
   const float* z = wide + row * d.wide + d.z + first;
-  float sum = 0;
+  Sum sum = 0;
   for (std::int64_t i = threadIdx.x; i < size; i += kThreads) {
     const float v = d.norm_before_gate ? from[i] : from[i] * Silu(z[i]);
-    sum = fmaf(v, v, sum);
+    sum = AddSquare(v, sum);
   }
   sum = BlockSum<kThreads>(sum, scratch);
-  const float scale = rsqrtf(sum / static_cast<float>(size) + d.norm_eps);
+  const float scale = InverseRoot(sum / static_cast<Sum>(size) + static_cast<Sum>(d.norm_eps));
   for (std::int64_t i = threadIdx.x; i < size; i += kThreads) {
     const float gate = Silu(z[i]);
     const float v = d.norm_before_gate ? from[i] * scale * weight[first + i] * gate

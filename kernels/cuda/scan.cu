@@ -1,39 +1,11 @@
-// The SSM recurrence, token by token with the state in registers: h = exp(dt A) h + dt x B^T,
-// y = h C + D x. A warp owns kRows rows p of one head, its lanes the N columns; the state is read
-// once and written once a Forward. One chain of operations for every number whatever the cut, so
-// prefill, any chunks and decode give the same bits.
-#include "kernels/cuda/stages.h"
+// The SSM recurrence for every shape, token by token with the state in registers: read once and
+// written once a Forward.
+#include "kernels/cuda/scan.h"
 
 namespace h1bench::H1_CUDA_NAMESPACE {
 namespace {
 
 constexpr int kThreads = 128;
-
-/// Sums v[i] over the warp for every i < kRows; lane l gets the sum of row RowOfLane(l).
-template <int kRows>
-H1_DEVICE float SumRows(float (&v)[kRows], int lane) {
-  int offset = 16;
-  H1_UNROLL
-  for (int half = kRows / 2; half >= 1; half /= 2) {
-    const bool upper = (lane & offset) != 0;
-    H1_UNROLL
-    for (int i = 0; i < half; ++i) {
-      const float send = upper ? v[i] : v[i + half];
-      const float keep = upper ? v[i + half] : v[i];
-      v[i] = keep + __shfl_xor_sync(kAllLanes, send, offset);
-    }
-    offset /= 2;
-  }
-  for (; offset >= 1; offset /= 2) v[0] = v[0] + __shfl_xor_sync(kAllLanes, v[0], offset);
-  return v[0];
-}
-template <int kRows>
-H1_DEVICE int RowOfLane(int lane) {
-  int row = 0, offset = 16;
-  for (int half = kRows / 2; half >= 1; half /= 2, offset /= 2)
-    if ((lane & offset) != 0) row += half;
-  return row;
-}
 
 /// kColumns numbers of a row of N, as a lane holds them: in fours when N is a multiple of 128
 /// (kFours), else every 32nd.
@@ -170,16 +142,24 @@ void Choose(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
   if (n == 256) return Run<T, 8, 8, true>(c, w, layer);
   if (n <= 32) return Run<T, 1, 4, false>(c, w, layer);
   if (n <= 128) return Run<T, 4, 4, false>(c, w, layer);
-  return Run<T, 16, 1, false>(c, w, layer);  // to 512; CheckCudaShape refuses more
+  return Run<T, 16, 1, false>(c, w, layer);  // to 512; the backend refuses more
 }
 
 }  // namespace
 
-void Scan(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
+void ScanPlain(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
   if (c.bf16) {
     Choose<Bf16>(c, w, layer);
   } else {
     Choose<float>(c, w, layer);
+  }
+}
+
+void Scan(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
+  if (HasScanStaged(c.dims)) {
+    ScanStaged(c, w, layer);
+  } else {
+    ScanPlain(c, w, layer);
   }
 }
 

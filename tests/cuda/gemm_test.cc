@@ -103,8 +103,9 @@ void ExpectClose(const Problem& p, const std::vector<float>& got, Epilogue epilo
   double worst = 0;
   for (std::int64_t r = 0; r < p.rows; ++r) {
     for (std::int64_t c = 0; c < p.n; ++c) {
-      const double delta = std::abs(static_cast<double>(got[static_cast<std::size_t>(r * p.n + c)]) -
-                                    p.Reference(r, c, epilogue));
+      const double delta =
+          std::abs(static_cast<double>(got[static_cast<std::size_t>(r * p.n + c)]) -
+                   p.Reference(r, c, epilogue));
       worst = std::isnan(delta) ? INFINITY : std::max(worst, delta);
     }
   }
@@ -154,8 +155,7 @@ TEST(CudaKernels, ProductsAgreeWithFloat64) {
 TEST(CudaKernels, OneWrongWeightIsSeen) {
   Problem p(33, 129, 128, true);
   p.weight[5] += 0.25F;
-  const std::vector<float> got =
-      p.Run([](const GemmArgs& a) { GemmMma(a, {}); }, Epilogue::kStore);
+  const std::vector<float> got = p.Run([](const GemmArgs& a) { GemmMma(a, {}); }, Epilogue::kStore);
   EXPECT_GT(std::abs(static_cast<double>(got[0]) - p.Reference(0, 0, Epilogue::kStore)), 1e-3);
 }
 

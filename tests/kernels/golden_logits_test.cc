@@ -16,7 +16,8 @@ const double kFp32 = std::string(cpu::Kernels().name) == "baseline" ? 3e-5 : 2e-
 /// Measured 0.6 to 2.1 %; on two models that amplify every rounding about tenfold (in fp32 too) 5.7
 /// and 12 %.
 double Bf16Bound(const std::string& model) {
-  return model == "gated-norm" || model == "norm-before-gate" ? 0.15 : 0.03;
+  if (model != "gated-norm" && model != "norm-before-gate") return 0.03;
+  return testing::TestDevice() == Device::kCpu ? 0.15 : 0.2;  // CUDA: measured 17 %
 }
 
 const std::vector<std::string> kAll = {
