@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <future>
 #include <map>
 
 #include "base/file.h"
@@ -9,6 +10,9 @@
 
 namespace h1bench::cli {
 namespace {
+
+/// Programs handed to the judge ahead of the one whose score is printed next.
+constexpr std::size_t kAhead = 8;
 
 struct Options {
   TaskArguments task;
@@ -91,12 +95,21 @@ Status Run(const Options& options) {
   H1_ASSIGN_OR_RETURN(const auto task, LoadFromArguments(options.task));
   H1_ASSIGN_OR_RETURN(const std::vector<Row> rows, ReadRows(options.responses, *task));
   std::map<std::string, double> sums;
-  for (const Row& row : rows) {
-    tasks::Response response;
-    response.text = row.response;
-    const tasks::Score score = task->ScoreResponse(*row.document, response, judge.get());
+  std::vector<std::future<tasks::Score>> scores(rows.size());
+  const std::size_t ahead = judge == nullptr ? 1 : kAhead;
+  for (std::size_t i = 0; i < rows.size() + ahead; ++i) {
+    if (i < rows.size()) {
+      scores[i] = std::async(judge == nullptr ? std::launch::deferred : std::launch::async,
+                             [&task, &judge, &row = rows[i]] {
+                               tasks::Response response;
+                               response.text = row.response;
+                               return task->ScoreResponse(*row.document, response, judge.get());
+                             });
+    }
+    if (i < ahead) continue;
+    const tasks::Score score = scores[i - ahead].get();
     for (const auto& [metric, value] : score.scores) sums[metric] += value;
-    std::printf("%s\n", WriteJson(Line(row, score)).c_str());
+    std::printf("%s\n", WriteJson(Line(rows[i - ahead], score)).c_str());
   }
   for (const auto& [metric, sum] : sums) {
     std::fprintf(stderr, "%s: %.4f (%.0f of %zu)\n", metric.c_str(),

@@ -39,13 +39,20 @@ def gsm8k(rng):
         write(DATA / "gsm8k" / f"{split}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
+def write_gzip(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode(), mtime=0))
+
+
 def humaneval():
     rows = [{"task_id": f"HumanEval/{number}", **corpus.function(place, k)}
             for number, (place, k) in enumerate(sorted(corpus.HELD_OUT))]
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    path = DATA / "humaneval" / "HumanEval.jsonl.gz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(text.encode(), mtime=0))
+    write_gzip(DATA / "humaneval" / "HumanEval.jsonl.gz", rows)
+    for row, (place, k) in zip(rows, sorted(corpus.HELD_OUT)):
+        examples = [eval(f"[{example}]") for example in corpus.FUNCTIONS[place][-1]]  # our own text
+        numbers = [[n] for n in (0, 1, -7, 1000)] if all(type(e[0]) is int for e in examples) else []
+        row.update(base_input=examples, plus_input=examples + numbers, atol=0)
+    write_gzip(DATA / "humanevalplus" / "HumanEvalPlus.jsonl.gz", rows)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ namespace h1bench::tasks {
 namespace {
 
 /// All tasks, by name.
-constexpr std::array<const Registration*, 6> kAll = {
-    &kGsm8k, &kGsm8kCot, &kHumanEval, &kHumanEvalInstruct, &kMmlu, &kNiah};
+constexpr std::array<const Registration*, 8> kAll = {
+    &kGsm8k,         &kGsm8kCot,          &kHumanEval, &kHumanEvalInstruct,
+    &kHumanEvalPlus, &kHumanEvalPlusChat, &kMmlu,      &kNiah};
 
 const Registration* Find(const std::string& name) {
   for (const Registration* one : kAll) {

@@ -26,6 +26,7 @@ Result<std::unique_ptr<Task>> MakeTask(const TaskOptions& options) {
   return std::unique_ptr<Task>(std::move(task));
 }
 
-extern const Registration kGsm8k, kGsm8kCot, kHumanEval, kHumanEvalInstruct, kMmlu, kNiah;
+extern const Registration kGsm8k, kGsm8kCot, kHumanEval, kHumanEvalInstruct, kHumanEvalPlus,
+    kHumanEvalPlusChat, kMmlu, kNiah;
 
 }  // namespace h1bench::tasks

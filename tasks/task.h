@@ -61,7 +61,8 @@ struct CodeJob {
   std::string entry_point;  // name of the function under test
   Json data;                // what the tests see as DATA
   double wall_seconds = 0;  // 0: the judge's default
-  std::int64_t memory_bytes = std::int64_t{1} << 30;  // address space of the program
+  std::int64_t memory_bytes = std::int64_t{1} << 30;   // address space of the program
+  std::int64_t message_bytes = std::int64_t{1} << 20;  // one call's arguments, or its result
 };
 
 /// Runs model-written code; implemented by tasks/sandbox. Thread-safe.

@@ -76,7 +76,8 @@ class TwoProcessJudge final : public CodeJudge {
         .Set("data", code.data)
         .Set("wall_seconds", wall_seconds)
         .Set("cpu_seconds", static_cast<std::int64_t>(std::ceil(wall_seconds)) + 1)
-        .Set("memory_bytes", code.memory_bytes);
+        .Set("memory_bytes", code.memory_bytes)
+        .Set("message_bytes", code.message_bytes);
     std::string answer;
     const std::size_t slot = Take();
     const bool answered = SendMessage(launchers_[slot].channel, WriteJson(job)) &&

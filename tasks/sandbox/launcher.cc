@@ -139,9 +139,9 @@ void JudgeSlot::StopChecker() {
 Status JudgeSlot::Begin(const Json& job, Pipes& pipes, Jail& candidate) {
   if (!pipes.calls.ok() || !pipes.replies.ok() || !pipes.verdicts.ok())
     return ResourceExhausted("no file descriptors left");
-  H1_ASSIGN_OR_RETURN(
-      const int program,
-      MakeFile(WriteJson(Pick(job, {"program", "entry_point", "cpu_seconds", "memory_bytes"}))));
+  H1_ASSIGN_OR_RETURN(const int program,
+                      MakeFile(WriteJson(Pick(job, {"program", "entry_point", "cpu_seconds",
+                                                    "memory_bytes", "message_bytes"}))));
   const Status started = candidate.Start(
       plan_, JailKind::kCandidate, {pipes.calls.read_end(), pipes.replies.write_end(), program});
   close(program);
@@ -150,9 +150,10 @@ Status JudgeSlot::Begin(const Json& job, Pipes& pipes, Jail& candidate) {
   pipes.replies.CloseWrite();
 
   H1_RETURN_IF_ERROR(StartChecker());
-  H1_ASSIGN_OR_RETURN(const int tests,
-                      MakeFile(WriteJson(Pick(job, {"prompt", "tests", "entry_point", "data",
-                                                    "cpu_seconds", "memory_bytes"}))));
+  H1_ASSIGN_OR_RETURN(
+      const int tests,
+      MakeFile(WriteJson(Pick(job, {"prompt", "tests", "entry_point", "data", "cpu_seconds",
+                                    "memory_bytes", "message_bytes"}))));
   const bool sent = SendFiles(control_, {pipes.replies.read_end(), pipes.calls.write_end(), tests,
                                          pipes.verdicts.write_end()});
   close(tests);

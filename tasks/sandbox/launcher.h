@@ -17,8 +17,8 @@ class JudgeSlot {
   JudgeSlot(const JudgeSlot&) = delete;
 
   /// `job` is {"prompt", "program", "tests", "entry_point", "data", "wall_seconds", "cpu_seconds",
-  /// "memory_bytes"}; the answer {"verdict", "detail", "answer"?}. Nothing of the candidate is left
-  /// when it returns.
+  /// "memory_bytes", "message_bytes"}; the answer {"verdict", "detail", "answer"?}. Nothing of the
+  /// candidate is left when it returns.
   std::string Judge(const std::string& job);
 
  private:

@@ -1,8 +1,6 @@
-# Shared by both sides: plain values as tagged JSON. Only exact built-in types cross, so an object that claims to be equal
-# to everything never reaches a test. Depth at most 50, a line at most 1 MiB.
+# Shared by both sides: plain values as tagged JSON. Only exact built-in types arrive, so an object that claims to be equal
+# to everything never reaches a test. Depth at most 50; a line has a limit.
 import posix
-
-LIMIT = 1 << 20
 
 try:  # the C halves of the json module, without the 8 ms that its Python half takes to import
     from _json import encode_basestring_ascii, make_encoder, make_scanner
@@ -12,7 +10,7 @@ try:  # the C halves of the json module, without the 8 ms that its Python half t
         parse_float, parse_int, parse_constant = float, int, float
 
     scan = make_scanner(ScannerSettings)
-    pieces = make_encoder(None, None, encode_basestring_ascii, None, ": ", ", ", False, False, False)
+    pieces = make_encoder(None, None, encode_basestring_ascii, None, ":", ",", False, False, True)
 
     def parse(text):
         try:
@@ -30,63 +28,77 @@ except ImportError:
     from json import dumps as write, loads as parse
 
 
+PLAIN = {type(None), bool, int, float, str}  # what JSON carries exactly
+WIDE = 1 << 64  # wider integers go as hexadecimal: decimal takes quadratic time
+
+
+def all_plain(items):
+    kinds = set(map(type, items))
+    return kinds <= PLAIN and (int not in kinds or all(type(i) is not int or -WIDE < i < WIDE for i in items))
+
+
 def encode(value, depth=0):
+    """Subclasses (Counter, namedtuple, IntEnum) cross as what they derive from, whatever they say of themselves."""
     if depth > 50:
         raise ValueError("nested deeper than 50")
-    kind = type(value)
-    if value is None or kind is bool:
+    if value is None or type(value) is bool:
         return value
+    for kind in (int, float, str, list, tuple, dict, bytes, complex, set, frozenset):
+        if isinstance(value, kind):
+            break
+    else:
+        raise TypeError("a value of type " + type(value).__name__[:80] + " cannot leave the sandbox")
     if kind is int:
-        return {"i": hex(value)}
+        value = int.__int__(value)
+        return value if -WIDE < value < WIDE else {"i": hex(value)}
     if kind is float:
-        return {"f": value.hex()}
-    if kind is complex:
-        return {"c": [value.real.hex(), value.imag.hex()]}
+        return float.__float__(value)
     if kind is str:
-        return {"s": value.encode("utf-8", "surrogatepass").hex()}
+        return str.__str__(value)
+    if kind is complex:
+        return {"c": [value.real, value.imag]}
     if kind is bytes:
-        return {"b": value.hex()}
-    if kind is list or kind is tuple or kind is set or kind is frozenset:
-        return {kind.__name__: [encode(item, depth + 1) for item in value]}
+        return {"b": bytes.hex(value)}
     if kind is dict:
-        return {"dict": [[encode(key, depth + 1), encode(item, depth + 1)] for key, item in value.items()]}
-    raise TypeError("a value of type " + kind.__name__[:80] + " cannot leave the sandbox")
+        return {"dict": [[encode(key, depth + 1), encode(item, depth + 1)] for key, item in dict.items(value)]}
+    items = list(kind.__iter__(value))
+    if not all_plain(items):
+        items = [encode(item, depth + 1) for item in items]
+    return items if kind is list else {kind.__name__: items}
 
 
 def decode(value, depth=0):
     if depth > 50:
         raise ValueError("nested deeper than 50")
-    if value is None or type(value) is bool:
+    if type(value) in PLAIN:
         return value
+    if type(value) is list:
+        return value if set(map(type, value)) <= PLAIN else [decode(item, depth + 1) for item in value]
     if type(value) is not dict or len(value) != 1:
         raise ValueError("not a tagged value")
     (tag, body), = value.items()
     if tag == "i":
         return int(body, 16)
-    if tag == "f":
-        return float.fromhex(body)
     if tag == "c":
-        return complex(float.fromhex(body[0]), float.fromhex(body[1]))
-    if tag == "s":
-        return bytes.fromhex(body).decode("utf-8", "surrogatepass")
+        return complex(*map(float, body))
     if tag == "b":
         return bytes.fromhex(body)
     if tag == "dict":
         return {decode(key, depth + 1): decode(item, depth + 1) for key, item in body}
-    make = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}[tag]
+    make = {"tuple": tuple, "set": set, "frozenset": frozenset}[tag]
     return make(decode(item, depth + 1) for item in body)
 
 
 class Channel:
     """Lines of JSON over two descriptors."""
 
-    def __init__(self, reading, writing):
-        self.reading, self.writing, self.rest = reading, writing, bytearray()
+    def __init__(self, reading, writing, limit):
+        self.reading, self.writing, self.limit, self.rest = reading, writing, limit, bytearray()
 
     def send(self, message):
         line = write(message).encode() + b"\n"
-        if len(line) > LIMIT:
-            raise ValueError("a message of more than 1 MiB")
+        if len(line) > self.limit:
+            raise ValueError("a message of more than %d bytes" % self.limit)
         line = memoryview(line)
         while line:
             line = line[posix.write(self.writing, line):]
@@ -98,12 +110,12 @@ class Channel:
             searched = len(self.rest)
             if wait:
                 wait()
-            block = posix.read(self.reading, 65536)
+            block = posix.read(self.reading, 1 << 20)
             if not block:
                 raise EOFError
             self.rest += block
-            if len(self.rest) > LIMIT:
-                raise ValueError("a message of more than 1 MiB")
+            if len(self.rest) > self.limit:
+                raise ValueError("a message of more than %d bytes" % self.limit)
         line = self.rest[:end].decode()
         del self.rest[: end + 1]
         return parse(line)

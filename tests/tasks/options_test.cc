@@ -37,8 +37,9 @@ TEST(TaskOptions, NamesGetADidYouMean) {
   options.subjects = {"anatomi"};
   ExpectPart(Refusal("mmlu", options), "unknown subject \"anatomi\". Did you mean \"anatomy\"?");
   const std::vector<std::string> names = TaskNames();
-  EXPECT_EQ(names, (std::vector<std::string>{"gsm8k", "gsm8k_cot", "humaneval",
-                                             "humaneval_instruct", "mmlu", "niah"}));
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"gsm8k", "gsm8k_cot", "humaneval", "humaneval_instruct",
+                                      "humanevalplus", "humanevalplus_chat", "mmlu", "niah"}));
   for (const std::string& name : names) EXPECT_NE(TaskSummary(name), "");
 }
 

@@ -68,8 +68,9 @@ TEST(Sandbox, PlainTypesCrossBothWays) {
   NEED_JUDGE();
   const char* tests =
       "def check(candidate):\n"
-      "    for value in (None, True, 0, -10**40, 1.5, float('inf'), 'a\\u20ac\\n', b'x', [1, [2]], "
-      "(1, 'a'), {1, 2}, {'k': (1,)}, 2j):\n"
+      "    for value in (None, True, 0, -10**40, 1.5, -0.1, float('inf'), 'a\\u20ac\\n\\udc80', "
+      "b'x', "
+      "[1, [2]], [1, None, 2.0, 'x'], [10**30, 1], (1, 'a'), {1, 2}, {'k': (1,)}, 2j, [{1: 2}]):\n"
       "        result = candidate(value)\n"
       "        assert result == value and type(result) is type(value), value\n";
   EXPECT_EQ(Judge()->Judge("def same(x):\n", "    return x\n", tests, "same").verdict, "pass");
@@ -84,6 +85,15 @@ double Hold(const Attack& attack, CodeJudge& judge) {
   EXPECT_NE(score.verdict, "sandbox_error") << attack.name << ": " << score.detail;
   EXPECT_EQ(score.detail.find("SyntaxError"), std::string::npos) << attack.name;
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+TEST(Sandbox, SubclassesCrossAsTheirBase) {
+  NEED_JUDGE();
+  const char* tests =
+      "def check(candidate):\n    result = candidate('aab')\n"
+      "    assert result == {'a': 2, 'b': 1} and type(result) is dict\n";
+  const char* counter = "    import collections\n    return collections.Counter(x)\n";
+  EXPECT_EQ(Judge()->Judge("def count(x):\n", counter, tests, "count").verdict, "pass");
 }
 
 TEST(Sandbox, ShortAttacksFail) {
@@ -105,9 +115,10 @@ std::string CheckerAlone(const std::string& replies) {
   const auto folder = std::filesystem::temp_directory_path() / "h1bench-checker";
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "replies") << replies;
-  std::ofstream(folder / "job") << R"({"prompt": "def f():\n    pass\n", "entry_point": "f", )"
-                                << R"("tests": "def check(c):\n    assert c() == 1\n", )"
-                                << R"("data": null, "cpu_seconds": 4, "memory_bytes": 1073741824})";
+  std::ofstream(folder / "job")
+      << R"({"prompt": "def f():\n    pass\n", "entry_point": "f", )"
+      << R"("tests": "def check(c):\n    assert c() == 1\n", )"
+      << R"("data": null, "cpu_seconds": 4, "memory_bytes": 1073741824, "message_bytes": 1048576})";
   const auto source = h1bench::testing::SourceDir() / "tasks/sandbox";
   const std::string command = "cd " + folder.string() + " && cat " + (source / "wire.py").string() +
                               " " + (source / "checker.py").string() +
