@@ -13,17 +13,25 @@ void AddTaskArguments(CLI::App& app, TaskArguments& arguments) {
   app.add_option("--data", arguments.data, "Folder of the benchmark files")
       ->default_str("~/.local/share/h1bench/data");
   app.add_option("--shots", options.shots, "Worked examples in front (default: the task's)");
-  app.add_option("--subjects", options.subjects, "MMLU subjects (default: all)")->delimiter(',');
+  app.add_option("--subjects", options.subjects, "mmlu: subjects, ruler: tasks (default: all)")
+      ->delimiter(',');
   app.add_option("--limit", options.limit, "First documents of each subset only");
   app.add_option("--seed", options.seed, "Seed of the few-shot draws")->capture_default_str();
   app.add_option("--fewshot-world-size", options.fewshot_world_size,
                  "Draw shots as lm-eval does on so many ranks")
       ->capture_default_str();
-  app.add_option("--lengths", options.lengths, "niah: context lengths in tokens")->delimiter(',');
+  app.add_option("--lengths", options.lengths, "niah, ruler: context lengths in tokens")
+      ->delimiter(',');
   app.add_option("--depths", options.depths, "niah: depths in percent")->delimiter(',');
-  app.add_option("--samples", options.samples, "niah: needles a cell");
+  app.add_option("--samples", options.samples,
+                 "niah: needles a cell; ruler: samples a task and length");
+  app.add_option("--ruler-variant", options.ruler_variant, "ruler: nvidia (default) or lm-eval");
+  app.add_option("--ruler-qa", options.ruler_qa,
+                 "ruler: max over the answers of a question (default) or their mean");
+  app.add_option("--ruler-files", options.ruler_files,
+                 "ruler: folder with the JSON lines of upstream's scripts, LENGTH/TASK.jsonl");
   app.add_option("--model", arguments.model,
-                 "niah: folder or tokenizer.json that counts the tokens");
+                 "niah, ruler: folder or tokenizer.json that counts the tokens");
 }
 
 Result<std::unique_ptr<tasks::Task>> LoadFromArguments(const TaskArguments& arguments) {

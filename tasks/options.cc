@@ -19,6 +19,9 @@ Status CheckAllowed(const std::string& task, const TaskOptions& options,
       {"lengths", !options.lengths.empty()},
       {"depths", !options.depths.empty()},
       {"samples", options.samples != -1},
+      {"ruler_variant", !options.ruler_variant.empty()},
+      {"ruler_qa", !options.ruler_qa.empty()},
+      {"ruler_files", !options.ruler_files.empty()},
   };
   for (const auto& [name, is_set] : set) {
     if (is_set && std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {

@@ -8,9 +8,9 @@ namespace h1bench::tasks {
 namespace {
 
 /// All tasks, by name.
-constexpr std::array<const Registration*, 8> kAll = {
-    &kGsm8k,         &kGsm8kCot,          &kHumanEval, &kHumanEvalInstruct,
-    &kHumanEvalPlus, &kHumanEvalPlusChat, &kMmlu,      &kNiah};
+constexpr std::array<const Registration*, 9> kAll = {
+    &kGsm8k, &kGsm8kCot, &kHumanEval, &kHumanEvalInstruct, &kHumanEvalPlus, &kHumanEvalPlusChat,
+    &kMmlu,  &kNiah,     &kRuler};
 
 const Registration* Find(const std::string& name) {
   for (const Registration* one : kAll) {

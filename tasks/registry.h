@@ -27,6 +27,6 @@ Result<std::unique_ptr<Task>> MakeTask(const TaskOptions& options) {
 }
 
 extern const Registration kGsm8k, kGsm8kCot, kHumanEval, kHumanEvalInstruct, kHumanEvalPlus,
-    kHumanEvalPlusChat, kMmlu, kNiah;
+    kHumanEvalPlusChat, kMmlu, kNiah, kRuler;
 
 }  // namespace h1bench::tasks

@@ -41,6 +41,9 @@ struct Document {
   std::string id;          // upstream's own name (HumanEval/12), or empty
   std::string gold;        // reference answer, for people
   Json data;               // what scoring needs
+  /// Context length that the prompt was made to fill, 0 when none. A model with a smaller limit is
+  /// not asked: its score there is n/a, not that of a text cut short.
+  std::int64_t fills_tokens = 0;
 };
 
 struct Score {
@@ -84,7 +87,7 @@ class CodeJudge {
 struct TaskOptions {
   std::filesystem::path data;  // folder with the upstream files
   std::int64_t shots = -1;
-  std::vector<std::string> subjects;  // mmlu
+  std::vector<std::string> subjects;  // mmlu; ruler: its tasks
   std::int64_t limit = -1;            // first documents of each subset
   std::int64_t max_new_tokens = -1;
   std::int64_t seed = 1234;
@@ -92,10 +95,13 @@ struct TaskOptions {
   double temperature = 0;
   double top_p = 1;
   std::int64_t fewshot_world_size = 1;  // reproduces lm-eval's draws on W ranks
-  std::vector<std::int64_t> lengths;    // niah: context lengths in tokens
+  std::vector<std::int64_t> lengths;    // niah, ruler: context lengths in tokens
   std::vector<double> depths;           // niah: percent
-  std::int64_t samples = -1;            // niah: needles a cell
-  TokenCounter count_tokens;            // niah
+  std::int64_t samples = -1;            // niah: needles a cell; ruler: samples a task and length
+  std::string ruler_variant;            // nvidia or lm-eval
+  std::string ruler_qa;                 // max or mean
+  std::filesystem::path ruler_files;    // folder of upstream's JSON lines, instead of drawing
+  TokenCounter count_tokens;            // niah, ruler; thread-safe
 };
 
 /// A task with its data read.

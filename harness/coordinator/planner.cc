@@ -105,6 +105,7 @@ class Planner {
     double bytes = 0, tokens = 0;
     std::size_t counted = 0;
     for (const tasks::Document& document : task.documents()) {
+      if (document.fills_tokens > variant.max_length) continue;  // n/a, as the report says
       const tasks::Request request = task.BuildRequest(document);
       if (counted < kCountedPrompts && facts.count_tokens) {
         ++counted;

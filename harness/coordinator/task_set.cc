@@ -25,6 +25,13 @@ tasks::TaskOptions ParseTaskOptions(const Json& options, const std::filesystem::
   integer("samples", parsed.samples);
   number("temperature", parsed.temperature);
   number("top_p", parsed.top_p);
+  const auto string = [&](const char* key) {
+    const Json* value = options.Find(key);
+    return value != nullptr && value->is_string() ? value->as_string() : std::string();
+  };
+  parsed.ruler_variant = string("ruler_variant");
+  parsed.ruler_qa = string("ruler_qa");
+  parsed.ruler_files = string("ruler_files");
   const auto each = [&](const char* key, const std::function<void(const Json&)>& take) {
     const Json* list = options.Find(key);
     if (list == nullptr || !list->is_array()) return;

@@ -16,9 +16,10 @@ const std::vector<std::string> kSuiteKeys = {"name",  "description", "models",
                                              "tasks", "seed",        "data"};
 const std::vector<std::string> kModelKeys = {"name", "path", "precisions", "max_length"};
 const std::vector<std::string> kTaskKeys = {
-    "task",           "name",    "shots",       "limit", "subjects",
-    "max_new_tokens", "repeats", "temperature", "top_p", "fewshot_world_size",
-    "lengths",        "depths",  "samples"};
+    "task",           "name",    "shots",       "limit",         "subjects",
+    "max_new_tokens", "repeats", "temperature", "top_p",         "fewshot_world_size",
+    "lengths",        "depths",  "samples",     "ruler_variant", "ruler_qa",
+    "ruler_files"};
 const std::vector<std::string> kPrecisions = {"bf16", "fp32"};
 constexpr std::int64_t kMany = 1'000'000'000;
 
@@ -197,6 +198,12 @@ class SuiteReader {
       H1_ASSIGN_OR_RETURN(const double value,
                           ReadDouble(file_, node, key, 0, key == "top_p" ? 1 : 100));
       options.Set(key, value);
+    } else if (key == "ruler_variant" || key == "ruler_qa") {
+      H1_ASSIGN_OR_RETURN(const std::string value, ReadString(file_, node, key));
+      options.Set(key, value);
+    } else if (key == "ruler_files") {
+      H1_ASSIGN_OR_RETURN(const std::filesystem::path value, ReadPath(node, key));
+      options.Set(key, value.string());
     } else if (key == "subjects") {
       H1_ASSIGN_OR_RETURN(const auto items,
                           ReadList<std::string>(file_, node, key, [&](const YAML::Node& item) {

@@ -12,7 +12,7 @@ constexpr std::int64_t kDefaultTokens = 768;
 constexpr double kSanitizeSeconds = 20;
 // The check limits the program to 60 s; the rest is for the canonical solution.
 constexpr double kCheckSeconds = 90;
-constexpr std::int64_t kMemoryBytes = std::int64_t{4} << 30;  // EvalPlus's limit
+constexpr std::int64_t kMemoryBytes = std::int64_t{4} << 30;    // EvalPlus's limit
 constexpr std::int64_t kMessageBytes = std::int64_t{64} << 20;  // some answers have a million items
 constexpr const char* kFile = "humanevalplus/HumanEvalPlus.jsonl.gz";
 
@@ -83,8 +83,8 @@ class HumanEvalPlus : public Task {
     const std::string prompt = Strip(document.data.Find("prompt")->as_string());
     Request request;
     request.context = prompt + "\n";
-    request.stops = {"<|endoftext|>", "<|endofmask|>", "</s>", "\nif __name__", "\ndef main(",
-                     "\nprint("};
+    request.stops = {"<|endoftext|>", "<|endofmask|>", "</s>",
+                     "\nif __name__", "\ndef main(",   "\nprint("};
     if (chat_) {
       request.context =
           "Please provide a self-contained Python script that solves the following problem in a "
@@ -125,12 +125,13 @@ class HumanEvalPlus : public Task {
         .Set("headline", "micro")
         .Set("version", 1)
         .Set("code", true);
-    json.Set("protocol",
-             fmt::format("EvalPlus, HumanEval+ v0.1.10, {} prompt: at most {} new tokens, {}, "
-                         "sanitised; pass@1 needs base and plus inputs, each within 4 s or 4 times "
-                         "the canonical solution's time, 60 s in all",
-                         chat_ ? "chat" : "completion", max_new_tokens_,
-                         temperature_ == 0 ? "greedy" : fmt::format("temperature {}", temperature_)));
+    json.Set(
+        "protocol",
+        fmt::format("EvalPlus, HumanEval+ v0.1.10, {} prompt: at most {} new tokens, {}, "
+                    "sanitised; pass@1 needs base and plus inputs, each within 4 s or 4 times "
+                    "the canonical solution's time, 60 s in all",
+                    chat_ ? "chat" : "completion", max_new_tokens_,
+                    temperature_ == 0 ? "greedy" : fmt::format("temperature {}", temperature_)));
     return json;
   }
 
@@ -154,8 +155,8 @@ class HumanEvalPlus : public Task {
     return judge.Run(job);
   }
 
-  /// Sanitises, then judges the base inputs and, if they pass, the plus inputs, each in a process of
-  /// its own as upstream.
+  /// Sanitises, then judges the base inputs and, if they pass, the plus inputs, each in a process
+  /// of its own as upstream.
   static Score JudgeBoth(const Document& document, const std::string& code, CodeJudge& judge,
                          bool& base) {
     Score clean = Sanitize(code, *document.data.Find("entry_point"), judge);

@@ -171,6 +171,7 @@ class Niah final : public Task {
     document.subset = fmt::format("{}/{}", length, depth);
     document.index = number;
     document.gold = needle.value;
+    document.fills_tokens = length;
     document.data.Set("prompt", Prompt(low, depth, needle))
         .Set("length", length)
         .Set("depth", depth);

@@ -23,13 +23,12 @@ std::int64_t Estimate(double max_tokens, double per_unit, bool whole) {
 Result<std::int64_t> FindSize(Maker& maker, const Job& job, const SizeSearch& search,
                               const TokenCounter& count) {
   H1_ASSIGN_OR_RETURN(const Draw first, maker.Probe(search.probe));
-  const double per_unit = static_cast<double>(count(first.input + first.prefix)) /
-                          static_cast<double>(search.probe);
+  const double per_unit =
+      static_cast<double>(count(first.input + first.prefix)) / static_cast<double>(search.probe);
   if (!(per_unit > 0)) return InvalidArgument("the tokenizer finds no token in a sample");
   std::int64_t low = search.step;
-  std::int64_t high =
-      std::max(Estimate(static_cast<double>(job.length), per_unit, search.whole_estimate),
-               search.step * 2);
+  std::int64_t high = std::max(
+      Estimate(static_cast<double>(job.length), per_unit, search.whole_estimate), search.step * 2);
   std::int64_t best = search.step;
   while (low <= high) {
     const std::int64_t middle = (low + high) / 2;

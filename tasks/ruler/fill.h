@@ -29,10 +29,10 @@ class Maker {
 
 /// The numbers of upstream's search.
 struct SizeSearch {
-  std::int64_t step = 0;         // lower end, and what an overlong sample gives up
-  std::int64_t probe = 0;        // size of the draw that estimates tokens per unit
-  bool whole_estimate = false;   // cwe: max // per_unit * 2 instead of max / per_unit * 3
-  std::int64_t extra_tokens = 0; // counted in the search beside the probe's (vt's example)
+  std::int64_t step = 0;          // lower end, and what an overlong sample gives up
+  std::int64_t probe = 0;         // size of the draw that estimates tokens per unit
+  bool whole_estimate = false;    // cwe: max // per_unit * 2 instead of max / per_unit * 3
+  std::int64_t extra_tokens = 0;  // counted in the search beside the probe's (vt's example)
 };
 
 /// Largest size by bisection, then the samples, each made smaller until it fits.

@@ -56,8 +56,8 @@ Result<std::vector<Sample>> GenerateFwe(const Job& job, const TokenCounter& coun
   const std::int64_t room = job.length - job.spec->new_tokens;
   const std::int64_t vocabulary_size = room / 50, step = room / 32;
   if (vocabulary_size < 4)
-    return InvalidArgument("fwe: {} tokens are too few for three words and the dots: use 256 or more",
-                           job.length);
+    return InvalidArgument(
+        "fwe: {} tokens are too few for three words and the dots: use 256 or more", job.length);
   PythonRandom random(kSeed);
   const auto tokens = [&](const Draw& draw) { return count(draw.input + draw.prefix); };
   const auto first = Vocabulary(random, static_cast<std::size_t>(vocabulary_size));

@@ -7,10 +7,10 @@
 #include "tasks/ruler/sources.h"
 #include "tasks/task.h"
 
-/// RULER's thirteen synthetic tasks (Hsieh et al., arXiv 2404.06654), drawn as NVIDIA's scripts draw
-/// them (github.com/NVIDIA/RULER at c3f5e3b4, base template, seed 42): the same generators, the same
-/// draws in the same order, the same search for the size. A sample depends on the tokenizer,
-/// because the text is made as long as fits.
+/// RULER's thirteen synthetic tasks (Hsieh et al., arXiv 2404.06654), drawn as NVIDIA's scripts
+/// draw them (github.com/NVIDIA/RULER at c3f5e3b4, base template, seed 42): the same generators,
+/// the same draws in the same order, the same search for the size. A sample depends on the
+/// tokenizer, because the text is made as long as fits.
 namespace h1bench::tasks::ruler {
 
 enum class Kind { kNiah, kVt, kCwe, kFwe, kQa };

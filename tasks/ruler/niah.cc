@@ -109,8 +109,8 @@ class NiahMaker final : public Maker {
                      Draw& draw) const {
     std::string query = queries.back();
     if (queries.size() > 1) {
-      query = fmt::format("{}, and {}",
-                          fmt::join(queries.begin(), queries.end() - 1, ", "), queries.back());
+      query = fmt::format("{}, and {}", fmt::join(queries.begin(), queries.end() - 1, ", "),
+                          queries.back());
     }
     std::string before(kTemplate), after(kPrefix), type(Type());
     if (spec_.queries * spec_.values == 1) {  // upstream replaces in the template, words and all

@@ -26,8 +26,11 @@ class QaMaker final : public Maker {
     const Question& question = set_.questions[static_cast<std::size_t>(index)];
     const auto wanted = static_cast<std::size_t>(size);
     if (wanted < question.gold.size()) {
-      return InvalidArgument("{}: question {} has {} documents of its own, {} were to be shown",
-                             job_.spec->name, index, question.gold.size(), wanted);
+      return InvalidArgument(
+          "{}: question {} does not fit {} tokens: with its {} documents it is too long, and fewer "
+          "cannot be shown (upstream's script never ends here). Leave {} out or use longer "
+          "lengths.",
+          job_.spec->name, index, job_.length, question.gold.size(), job_.spec->name);
     }
     std::vector<std::size_t> documents;
     if (wanted < set_.documents.size()) {

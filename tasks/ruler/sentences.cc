@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/sha256.h"
 #include "base/text.h"
 #include "tasks/ruler/sources.h"
 
@@ -71,6 +72,13 @@ bool EndsSentence(std::string_view word, std::string_view next) {
   std::transform(stem.begin(), stem.end(), stem.begin(),
                  [](char c) { return IsUpper(c) ? static_cast<char>(c + 32) : c; });
   return std::find(kAbbreviations.begin(), kAbbreviations.end(), stem) == kAbbreviations.end();
+}
+
+std::string EssayDigest(const Essays& essays) {
+  std::string text;
+  for (std::size_t i = 0; i < essays.words.size(); ++i)
+    text.append(essays.words[i]).append(essays.ends[i] ? "\n" : " ");
+  return Sha256Hex(text);
 }
 
 Essays SplitEssays(std::string_view text) {

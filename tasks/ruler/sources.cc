@@ -32,9 +32,10 @@ class Reader {
 
   Result<std::string> Read(const std::string& name) {
     if (!Exists(name)) {
-      return NotFound("{}: not there. RULER's sources are listed in docs/tasks.md; put this one "
-                      "there, or leave out the tasks that need it.",
-                      (root_ / name).string());
+      return NotFound(
+          "{}: not there. RULER's sources are listed in docs/tasks.md; put this one "
+          "there, or leave out the tasks that need it.",
+          (root_ / name).string());
     }
     out_.files.push_back("longcontext/" + name);
     return ReadFile(root_ / name);
@@ -187,7 +188,8 @@ Status ReadSquad(Reader& reader, QuestionSet& set) {
   Documents documents;
   for (std::size_t a = 0; a < articles->size(); ++a) {
     const Json::Array* paragraphs = GetArray((*articles)[a], "paragraphs");
-    if (paragraphs == nullptr) return reader.Wrong(name, fmt::format("paragraphs in article {}", a));
+    if (paragraphs == nullptr)
+      return reader.Wrong(name, fmt::format("paragraphs in article {}", a));
     std::vector<std::size_t> numbers;
     for (const Json& paragraph : *paragraphs) {
       std::string text;
@@ -201,8 +203,8 @@ Status ReadSquad(Reader& reader, QuestionSet& set) {
       for (std::size_t q = 0; ok && q < questions->size(); ++q)
         ok = AddSquadQuestion((*questions)[q], numbers[p], numbers, set);
       if (!ok)
-        return reader.Wrong(name, fmt::format("questions with answers in article {}, paragraph {}",
-                                              a, p));
+        return reader.Wrong(
+            name, fmt::format("questions with answers in article {}, paragraph {}", a, p));
     }
   }
   documents.Finish(set);

@@ -52,12 +52,12 @@ struct QuestionSet {
 
 /// Parts that no task asked for stay empty.
 struct Sources {
-  WordPairs pairs;                  // niah
-  std::vector<std::string> words;   // cwe: sorted set of all lists, shuffled by Random(42)
-  std::vector<std::string> large;   // cwe: upstream's large list, empty when it is not there
-  Essays essays;                    // essay haystacks
-  QuestionSet squad, hotpot;        // qa
-  std::vector<std::string> files;   // what was read, relative to the data folder, in order
+  WordPairs pairs;                 // niah
+  std::vector<std::string> words;  // cwe: sorted set of all lists, shuffled by Random(42)
+  std::vector<std::string> large;  // cwe: upstream's large list, empty when it is not there
+  Essays essays;                   // essay haystacks
+  QuestionSet squad, hotpot;       // qa
+  std::vector<std::string> files;  // what was read, relative to the data folder, in order
 };
 
 /// What tasks need of the sources.
@@ -67,12 +67,14 @@ struct Needs {
 
 /// Reads from DATA/longcontext: wonderwords/*.txt, paulgraham/ (PaulGrahamEssays.json as upstream
 /// makes it, or *.txt joined in order of names), squad/dev-v2.0.json, hotpotqa/ (the official
-/// hotpot_dev_distractor_v1.json or rows of the same set in either layout), ruler/english_words.json
-/// when it is there.
+/// hotpot_dev_distractor_v1.json or rows of the same set in either layout),
+/// ruler/english_words.json when it is there.
 Result<Sources> ReadSources(const std::filesystem::path& data, const Needs& needs);
 
 /// Splits a text at white space and marks the ends of sentences.
 Essays SplitEssays(std::string_view text);
+/// SHA-256 over the words and where sentences end: changes with the essays and with the splitter.
+std::string EssayDigest(const Essays& essays);
 /// The rule of our splitter, which stands where upstream has NLTK's: a word that ends with . ! or ?
 /// (closing quotes and brackets may follow) ends a sentence when the next word starts like one and
 /// it is no known abbreviation or initial. Name and version stand in every report.

@@ -67,7 +67,8 @@ class VtMaker final : public Maker {
   Result<Draw> Chain(std::int64_t size) {
     if (static_cast<std::size_t>(size) < kVariables) {
       return InvalidArgument(
-          "vt: its {} statements do not fit with as many lines between them (upstream's script never "
+          "vt: its {} statements do not fit with as many lines between them (upstream's script "
+          "never "
           "ends here). Use longer lengths, or leave vt out.",
           kVariables);
     }

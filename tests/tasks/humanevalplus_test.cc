@@ -65,19 +65,19 @@ TEST(HumanEvalPlus, BaseAndPlusDecide) {
   const auto task = Load("humanevalplus");
   const Case cases[] = {
       {0, "    return sum(values)\n", 1, 1},
-      {0, "\treturn sum(values)\n", 1, 1},                          // tabs
-      {0, "    return sum(values)\n\nHope this helps!\n", 1, 1},     // talk behind the code
-      {0, "    return sum(values) % 10**9\n", 0, 1},                // only the base inputs pass
-      {0, "    return float(sum(values))\n", 0, 1},                 // 1e29 is not the integer
-      {0, "    return 3 if values else 0\n", 0, 1},                 // knows the base inputs
+      {0, "\treturn sum(values)\n", 1, 1},                        // tabs
+      {0, "    return sum(values)\n\nHope this helps!\n", 1, 1},  // talk behind the code
+      {0, "    return sum(values) % 10**9\n", 0, 1},              // only the base inputs pass
+      {0, "    return float(sum(values))\n", 0, 1},               // 1e29 is not the integer
+      {0, "    return 3 if values else 0\n", 0, 1},               // knows the base inputs
       {0, "    return values\n", 0, 0},
       {0, "    return helper(values)\n\ndef helper(v):\n    return sum(v)\n", 1, 1},
       {0, "    print(values)\n", 0, 0},  // no return statement: nothing is left of it
       {1, "    return [v * 0.5 for v in values]\n", 1, 1},
-      {1, "    return [v * 0.5 + 1e-7 for v in values]\n", 1, 1},   // within 1e-6
+      {1, "    return [v * 0.5 + 1e-7 for v in values]\n", 1, 1},  // within 1e-6
       {1, "    return [v * 0.5 + 1e-5 for v in values]\n", 0, 0},
-      {1, "    return tuple(v * 0.5 for v in values)\n", 0, 0},     // a list was due
-      {2, "    return 1 if len(xs) > 2 else -0.5\n", 1, 1},         // another root of x**2 - x**3
+      {1, "    return tuple(v * 0.5 for v in values)\n", 0, 0},  // a list was due
+      {2, "    return 1 if len(xs) > 2 else -0.5\n", 1, 1},      // another root of x**2 - x**3
       {2, "    return 5 if len(xs) > 2 else -0.5\n", 0, 1},
   };
   for (const Case& one : cases) {

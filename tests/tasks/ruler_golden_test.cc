@@ -1,16 +1,15 @@
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/file.h"
-#include "base/json.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "runner/tokenizer/tokenizer.h"
 #include "tasks/ruler/generator.h"
+#include "tasks/ruler/import.h"
 #include "tests/paths.h"
 
 // Every sample of the golden files, made by NVIDIA's own scripts: the hash of its text, of its
@@ -19,27 +18,6 @@ namespace h1bench::tasks::ruler {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// json.dumps of a list of strings: ", " between, beyond ASCII as \uXXXX.
-std::string PythonJson(const std::vector<std::string>& texts) {
-  std::string out = "[";
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    out += i > 0 ? ", " : "";
-    const std::string quoted = QuoteJson(texts[i]);
-    for (std::size_t place = 0; place < quoted.size();) {
-      const std::uint32_t c = NextCodePoint(quoted, place);
-      if (c < 0x80) {
-        out += static_cast<char>(c);
-      } else if (c < 0x10000) {
-        out += fmt::format("\\u{:04x}", c);
-      } else {
-        out += fmt::format("\\u{:04x}\\u{:04x}", 0xd800 + ((c - 0x10000) >> 10),
-                           0xdc00 + ((c - 0x10000) & 0x3ff));
-      }
-    }
-  }
-  return out + "]";
-}
 
 TokenCounter Counter(const std::string& name) {
   const fs::path shared = h1bench::testing::SharedDir();
@@ -54,8 +32,7 @@ TokenCounter Counter(const std::string& name) {
 
 const Sources& AllSources() {
   static const Sources kSources = [] {
-    auto read =
-        ReadSources(h1bench::testing::SharedDir() / "data", {true, true, true, true, true});
+    auto read = ReadSources(h1bench::testing::SharedDir() / "data", {true, true, true, true, true});
     EXPECT_TRUE(read.ok()) << read.status().message();
     return *read;
   }();
@@ -91,9 +68,9 @@ void ExpectEverySample(const std::string& tokenizer, std::size_t expected_files)
   const std::vector<Golden> files = GoldenFiles(tokenizer);
   EXPECT_EQ(files.size(), expected_files);
   for (const Golden& golden : files) {
-    const auto samples = Generate({FindSpec(golden.task), golden.length,
-                                   static_cast<std::int64_t>(golden.lines.size())},
-                                  AllSources(), count);
+    const auto samples = Generate(
+        {FindSpec(golden.task), golden.length, static_cast<std::int64_t>(golden.lines.size())},
+        AllSources(), count);
     ASSERT_TRUE(samples.ok()) << samples.status().message();
     for (std::size_t i = 0; i < golden.lines.size(); ++i) {
       const Sample& sample = (*samples)[i];
