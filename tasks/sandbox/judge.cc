@@ -140,9 +140,10 @@ Status HoldsAgainstShortList(CodeJudge& judge) {
   return Status::Ok();
 }
 
-/// A judge whose sandbox runs a right program, fails a wrong one and holds against the short list
-/// of attacks.
-Result<std::unique_ptr<CodeJudge>> Start(const JailPlan& plan, const JudgeOptions& options) {
+}  // namespace
+
+Result<std::unique_ptr<CodeJudge>> LaunchJudgeWith(const JailPlan& plan,
+                                                   const JudgeOptions& options) {
   auto judge = std::make_unique<TwoProcessJudge>(SandboxProfile(plan), options.wall_seconds);
   for (int slot = 0; slot < std::max(1, options.parallel); ++slot)
     H1_RETURN_IF_ERROR(judge->Start(plan, slot));
@@ -155,8 +156,6 @@ Result<std::unique_ptr<CodeJudge>> Start(const JailPlan& plan, const JudgeOption
   H1_RETURN_IF_ERROR(HoldsAgainstShortList(*judge));
   return std::unique_ptr<CodeJudge>(std::move(judge));
 }
-
-}  // namespace
 
 Score CodeJudge::Run(const CodeJob&) {
   Score score;
@@ -176,10 +175,10 @@ Result<std::unique_ptr<CodeJudge>> LaunchJudge(const JudgeOptions& options) {
     }
   }
   H1_ASSIGN_OR_RETURN(JailPlan plan, MakeJailPlan());
-  auto judge = Start(plan, options);
+  auto judge = LaunchJudgeWith(plan, options);
   if (!judge.ok() && judge.status().code() == StatusCode::kUnavailable && plan.change_user) {
     plan.change_user = false;  // root of a container where other users make no namespaces
-    judge = Start(plan, options);
+    judge = LaunchJudgeWith(plan, options);
   }
   if (!judge.ok() && judge.status().code() == StatusCode::kUnavailable) {
     return FailedPrecondition(

@@ -19,4 +19,9 @@ struct JudgeOptions {
 /// namespaces, no python3, an attack that succeeded) and what to do.
 Result<std::unique_ptr<CodeJudge>> LaunchJudge(const JudgeOptions& options = {});
 
+struct JailPlan;
+/// The same with jails made as `plan` says (jail.h). kUnavailable when they cannot be made.
+Result<std::unique_ptr<CodeJudge>> LaunchJudgeWith(const JailPlan& plan,
+                                                   const JudgeOptions& options);
+
 }  // namespace h1bench::tasks

@@ -10,6 +10,7 @@
 #include <iterator>
 
 #include "tasks/sandbox/attacks.h"
+#include "tasks/sandbox/jail.h"
 #include "tasks/sandbox/judge.h"
 #include "tests/paths.h"
 
@@ -150,6 +151,28 @@ std::vector<std::string> FilesMadeByAttacks() {
     }
   }
   return found;
+}
+
+// What the short list is for: a sandbox with a hole is found out before code is judged.
+TEST(Sandbox, AHoleIsFoundBeforeCodeIsJudged) {
+  NEED_JUDGE();
+  const auto plan = MakeJailPlan();
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  JailPlan whole = *plan, forks = *plan, host = *plan;
+  if (geteuid() == 0 && !LaunchJudgeWith(whole, {.parallel = 1}).ok()) whole.change_user = false;
+  EXPECT_TRUE(LaunchJudgeWith(whole, {.parallel = 1}).ok());
+  forks.candidate_filter = forks.checker_filter;
+  host.folders.push_back("/etc");
+  for (JailPlan* hole : {&forks, &host}) {
+    hole->change_user = whole.change_user;
+    const auto judge = LaunchJudgeWith(*hole, {.parallel = 1});
+    ASSERT_FALSE(judge.ok());
+    EXPECT_EQ(judge.status().code(), StatusCode::kFailedPrecondition);
+    EXPECT_NE(judge.status().message().find("did not hold"), std::string::npos)
+        << judge.status().message();
+    EXPECT_NE(SandboxProfile(*hole), SandboxProfile(whole));
+  }
+  EXPECT_EQ(SandboxProfile(whole).size(), 64U);
 }
 
 TEST(SlowSandbox, EveryAttackFailsInTimeAndLeavesNothing) {
