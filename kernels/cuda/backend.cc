@@ -29,8 +29,10 @@ Status CheckCudaShape(const ModelShape& s) {
 struct Staging {
   HostMemory host;
   DeviceMemory device;
-  Status Reserve(std::int64_t bytes) {
+  /// True in `moved` when the memory is another one now.
+  Status Reserve(std::int64_t bytes, bool& moved) {
     if (bytes <= device.size()) return Status::Ok();
+    moved = true;
     const std::int64_t size = RoundUp(bytes + bytes / 2, 4096);
     H1_ASSIGN_OR_RETURN(host, HostMemory::Allocate(size));
     H1_ASSIGN_OR_RETURN(device, DeviceMemory::Allocate(size));
@@ -60,7 +62,9 @@ class CudaBackend final : public Backend {
     H1_ASSIGN_OR_RETURN(stream_, CreateStream());
     H1_ASSIGN_OR_RETURN(model_, UploadModel(shape_, weights, bf16_, stream_));
     H1_ASSIGN_OR_RETURN(work_, Workspace::Create(shape_, options_, stream_));
-    H1_RETURN_IF_ERROR(tables_.Reserve(TableBytes(options_.max_batch_tokens, 64, 4096, 4096)));
+    bool moved = false;
+    H1_RETURN_IF_ERROR(
+        tables_.Reserve(TableBytes(options_.max_batch_tokens, 64, 4096, 4096), moved));
     Synchronize(stream_);
     return TakeError();
   }
@@ -106,16 +110,18 @@ class CudaBackend final : public Backend {
     if (segments.empty()) return std::vector<RowResult>{};
     const std::int64_t tile_rows = AttentionTileRows(shape_, bf16_);
     H1_ASSIGN_OR_RETURN(HostBatch batch, MakeBatch(segments, slots_, tile_rows, stream_));
-    H1_RETURN_IF_ERROR(tables_.Reserve(TableBytes(batch)));
-    H1_RETURN_IF_ERROR(targets_.Reserve(static_cast<std::int64_t>(batch.targets.size() + 1) * 4));
+    bool moved = false;
+    H1_RETURN_IF_ERROR(tables_.Reserve(TableBytes(batch), moved));
     H1_RETURN_IF_ERROR(
-        answers_.Reserve(static_cast<std::int64_t>((batch.asked.size() + 1) * sizeof(HeadRow))));
+        targets_.Reserve(static_cast<std::int64_t>(batch.targets.size() + 1) * 4, moved));
+    H1_RETURN_IF_ERROR(answers_.Reserve(
+        static_cast<std::int64_t>((batch.asked.size() + 1) * sizeof(HeadRow)), moved));
+    if (moved) recorded_.reset();
     const DeviceBatch tables =
         SendBatch(batch, tables_.host.bytes(), tables_.device.bytes(), stream_);
     const StageContext context{Dims(shape_),    slots_.layout(), tables,
                                work_.buffers(), bf16_,           stream_};
-    RunLayers(context);
-    RunHead(context, batch);
+    Compute(context, batch);
     Synchronize(stream_);
     H1_RETURN_IF_ERROR(TakeError());
     FinishBatch(batch);
@@ -137,6 +143,28 @@ class CudaBackend final : public Backend {
   }
 
  private:
+  /// A call whose tables lie where the last one's did (the next step of the same sequences) is the
+  /// same kernels with the same arguments: the second such call records them, later ones replay.
+  void Compute(const StageContext& c, const HostBatch& batch) {
+    const bool full = std::any_of(batch.queries.begin(), batch.queries.end(),
+                                  [](const RowQuery* query) { return query->full != nullptr; });
+    const bool again = recorded_ && *recorded_ == c.batch && !full && Graph::Available();
+    if (!again) {
+      graph_.Clear();
+      recorded_ = c.batch;
+      RunLayers(c);
+      RunHead(c, batch);
+      return;
+    }
+    if (!graph_.ready()) {
+      Graph::BeginCapture(stream_);
+      RunLayers(c);
+      RunHead(c, batch);
+      graph_.EndCapture(stream_);
+    }
+    if (graph_.ready()) graph_.Launch(stream_);
+  }
+
   void RunLayers(const StageContext& c) {
     const Buffers& b = c.buffers;
     Embed(c, model_.embedding, shape_.rope_base);
@@ -270,6 +298,8 @@ class CudaBackend final : public Backend {
   Workspace work_;
   Slots slots_;
   Staging tables_, targets_, answers_;
+  Graph graph_;
+  std::optional<DeviceBatch> recorded_;
 };
 
 }  // namespace

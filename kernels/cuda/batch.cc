@@ -63,11 +63,11 @@ DeviceBatch WriteTables(const HostBatch& batch, TableWriter& writer) {
   out.positions = writer.Add(batch.positions);
   out.segment_of = writer.Add(batch.segment_of);
   out.segments = writer.Add(batch.segments);
-  out.pages = writer.Add(batch.pages);
   out.asked = writer.Add(batch.asked);
   out.targets = writer.Add(batch.targets);
   out.target_begin = writer.Add(batch.target_begin);
   out.tiles = writer.Add(batch.tiles);
+  out.pages = writer.Add(batch.pages);  // last: it grows while a batch decodes, the others stay
   return out;
 }
 

@@ -171,6 +171,26 @@ void FillZero(void* to, std::int64_t bytes, Stream stream) {
   if (bytes > 0)
     NoteError(cudaMemsetAsync(to, 0, static_cast<std::size_t>(bytes), stream), "cudaMemsetAsync");
 }
+bool Graph::Available() { return !Profiling() && std::getenv("H1BENCH_CUDA_NO_GRAPHS") == nullptr; }
+void Graph::BeginCapture(Stream stream) {
+  NoteError(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "graph capture");
+}
+void Graph::EndCapture(Stream stream) {
+  Clear();
+  cudaGraph_t captured = nullptr;
+  NoteError(cudaStreamEndCapture(stream, &captured), "graph capture");
+  if (captured == nullptr) return;
+  NoteError(cudaGraphInstantiate(&graph_, captured, 0), "graph");
+  NoteError(cudaGraphDestroy(captured), "graph");
+  ready_ = graph_ != nullptr;
+}
+void Graph::Launch(Stream stream) const { NoteError(cudaGraphLaunch(graph_, stream), "graph"); }
+void Graph::Clear() {
+  if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
+  graph_ = nullptr;
+  ready_ = false;
+}
+
 void Synchronize(Stream stream) { NoteError(cudaStreamSynchronize(stream), "kernels"); }
 
 }  // namespace h1bench::cuda

@@ -87,6 +87,29 @@ void CopyOnDevice(void* to, const void* from, std::int64_t bytes, Stream stream)
 void FillZero(void* to, std::int64_t bytes, Stream stream);
 /// Waits for the stream.
 void Synchronize(Stream stream);
+/// What a stream was given, to be given again in one call: a decode step is hundreds of small
+/// kernels whose launches would take longer than they do.
+class Graph {
+ public:
+  Graph() = default;
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+  ~Graph() { Clear(); }
+  /// False where there are no graphs (emulation) or kernels are timed one by one: run them then.
+  static bool Available();
+  static void BeginCapture(Stream stream);
+  void EndCapture(Stream stream);
+  bool ready() const { return ready_; }
+  void Launch(Stream stream) const;
+  void Clear();
+
+ private:
+  bool ready_ = false;
+#ifndef H1_CUDA_EMULATION
+  cudaGraphExec_t graph_ = nullptr;
+#endif
+};
+
 /// The first failure since the last call, as a status; kResourceExhausted for memory.
 Status TakeError();
 

@@ -10,22 +10,25 @@ namespace h1bench::H1_CUDA_NAMESPACE {
 #if defined(__CUDACC__) || defined(H1_CUDA_EMULATION)
 
 /// Sums v[i] over the warp for every i < kRows; lane l gets the sum of row RowOfLane(l).
-template <int kRows>
+template <int kRows, int kLive = kRows, int kOffset = 16>
 H1_DEVICE float SumRows(float (&v)[kRows], int lane) {
-  int offset = 16;
-  H1_UNROLL
-  for (int half = kRows / 2; half >= 1; half /= 2) {
-    const bool upper = (lane & offset) != 0;
+  // Halves kLive as it goes; a recursion, so that every index is known when it is compiled.
+  if constexpr (kLive > 1) {
+    constexpr int kHalf = kLive / 2;
+    const bool upper = (lane & kOffset) != 0;
     H1_UNROLL
-    for (int i = 0; i < half; ++i) {
-      const float send = upper ? v[i] : v[i + half];
-      const float keep = upper ? v[i + half] : v[i];
-      v[i] = keep + __shfl_xor_sync(kAllLanes, send, offset);
+    for (int i = 0; i < kHalf; ++i) {
+      const float send = upper ? v[i] : v[i + kHalf];
+      const float keep = upper ? v[i + kHalf] : v[i];
+      v[i] = keep + __shfl_xor_sync(kAllLanes, send, kOffset);
     }
-    offset /= 2;
+    return SumRows<kRows, kHalf, kOffset / 2>(v, lane);
+  } else if constexpr (kOffset > 0) {
+    v[0] = v[0] + __shfl_xor_sync(kAllLanes, v[0], kOffset);
+    return SumRows<kRows, 1, kOffset / 2>(v, lane);
+  } else {
+    return v[0];
   }
-  for (; offset >= 1; offset /= 2) v[0] = v[0] + __shfl_xor_sync(kAllLanes, v[0], offset);
-  return v[0];
 }
 template <int kRows>
 H1_DEVICE int RowOfLane(int lane) {

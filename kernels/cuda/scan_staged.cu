@@ -104,7 +104,7 @@ H1_DEVICE void WriteEight(const Dims& d, const Buffers& buffers, const DeviceSeg
 }
 
 template <typename T, int kState, int kRows>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     StagedKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers,
                  const float* d_skip, std::int64_t layer, std::int64_t ldo) {
   constexpr int kColumns = kState / kWarp, kBlockRows = 4 * kRows;

@@ -33,6 +33,7 @@ struct DeviceBatch {
   const AttentionTile* tiles = nullptr;        // long ones first
   std::int64_t rows = 0, segment_count = 0, asked_count = 0, target_count = 0, tile_count = 0;
   bool any_kept = false;
+  bool operator==(const DeviceBatch&) const = default;
 };
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE

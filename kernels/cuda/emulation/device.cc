@@ -66,6 +66,11 @@ void CopyOnDevice(void* to, const void* from, std::int64_t bytes, Stream) {
 void FillZero(void* to, std::int64_t bytes, Stream) {
   if (bytes > 0) std::memset(to, 0, static_cast<std::size_t>(bytes));
 }
+bool Graph::Available() { return false; }
+void Graph::BeginCapture(Stream) {}
+void Graph::EndCapture(Stream) {}
+void Graph::Launch(Stream) const {}
+void Graph::Clear() { ready_ = false; }
 void Synchronize(Stream) {}
 Status TakeError() { return Status::Ok(); }
 
