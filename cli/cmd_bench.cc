@@ -24,7 +24,7 @@ struct Options {
   std::int64_t prefill = 512, prompts = 1, decode = 128;
   std::vector<std::int64_t> batches = {1, 8, 32};
   int threads = 0, repeat = 3;
-  bool json = false;
+  bool json = false, products = false;
 };
 
 /// One line of the table: the same work several times.
@@ -228,7 +228,31 @@ Result<std::unique_ptr<Backend>> Load(const Options& options) {
   return CreateBackend(model.shape, model.weights, backend_options);
 }
 
+/// The products alone, beside the library's.
+Status RunProducts(const Options& options) {
+  H1_ASSIGN_OR_RETURN(const Device device, ParseDevice(ResolveEngine(options.device)));
+  H1_ASSIGN_OR_RETURN(const ReleasedShape released, FindReleasedShape(options.shape));
+  const std::int64_t rows = options.prefill * options.prompts;
+  H1_ASSIGN_OR_RETURN(const auto rates, MeasureProducts(device, released.shape, rows));
+  Json list{Json::Array{}};
+  for (const ProductRate& rate : rates) {
+    Json item;
+    item.Set("name", rate.name).Set("n", rate.n).Set("k", rate.k).Set("rows", rate.rows);
+    item.Set("gflops", rate.gflops).Set("library_gflops", rate.library_gflops);
+    list.Push(std::move(item));
+    if (!options.json) {
+      fmt::print(
+          "{:<8} {:>6} x {:<6} rows {:<6} {:>8.1f} TFLOP/s, library {:>8.1f}, ratio {:.2f}\n",
+          rate.name, rate.n, rate.k, rate.rows, rate.gflops / 1e3, rate.library_gflops / 1e3,
+          rate.library_gflops > 0 ? rate.gflops / rate.library_gflops : 0.0);
+    }
+  }
+  if (options.json) std::cout << WriteJson(list, 2) << '\n';
+  return Status::Ok();
+}
+
 Status RunBench(const Options& options) {
+  if (options.products) return RunProducts(options);
   if (options.model.empty() == options.shape.empty()) {
     return InvalidArgument("bench: give either --model DIR or --shape NAME");
   }
@@ -277,6 +301,9 @@ Command::Run SetUp(CLI::App& app) {
   app.add_option("--repeat", o->repeat, "Repetitions of every measurement")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
+  app.add_flag("--products", o->products,
+               "Only the matrix products of --shape for --prefill times --prompts rows, beside "
+               "cuBLASLt's fastest (GPU)");
   app.add_flag("--json", o->json, "Print JSON instead of a table");
   app.add_option("--db", o->database, "Also keep the result in this database");
   app.footer(

@@ -93,6 +93,16 @@ Result<std::optional<std::int64_t>> FreeDeviceMemory(Device device) {
   return std::optional<std::int64_t>(*free);
 }
 
+Result<std::vector<ProductRate>> MeasureProducts(Device device,
+                                                 [[maybe_unused]] const ModelShape& shape,
+                                                 [[maybe_unused]] std::int64_t rows) {
+#ifdef H1_HAVE_CUDA
+  if (device == Device::kCuda) return cuda::MeasureProducts(shape, rows);
+#endif
+  if (device == Device::kCuda) return DeviceIdentity(device).status();
+  return InvalidArgument("products are compared with a library's on a GPU only (--device cuda)");
+}
+
 Result<MachinePeak> MeasurePeak(Device device, Precision precision, int threads) {
 #ifdef H1_HAVE_CUDA
   if (device == Device::kCuda) return cuda::MeasurePeak(precision);

@@ -16,6 +16,7 @@ Result<std::string> Identity();
 /// Bytes of the device that are free now.
 Result<std::int64_t> FreeMemory();
 Result<MachinePeak> MeasurePeak(Precision precision);
+Result<std::vector<ProductRate>> MeasureProducts(const ModelShape& shape, std::int64_t rows);
 }  // namespace cuda
 namespace cuda_emulated {
 Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const ModelWeights& weights,

@@ -10,7 +10,7 @@
 
 #include "kernels/cuda/backend.h"
 #include "kernels/cuda/device.h"
-#include "kernels/cuda/numerics.h"
+#include "kernels/cuda/gemm.h"
 
 namespace h1bench::cuda {
 namespace {
@@ -76,19 +76,58 @@ struct CublasLt {
 constexpr std::int64_t kSide = 8192;
 constexpr std::int64_t kLtWorkspace = std::int64_t{64} << 20;
 
-/// GFLOP/s of an 8192-cubed product on random data; 0 when the library has no way.
-double LibraryRate(CublasLt& lt, Precision precision, Stream stream, const DeviceMemory& a,
-                   const DeviceMemory& b, const DeviceMemory& c, const DeviceMemory& workspace) {
-  const bool bf16 = precision == Precision::kBf16;
-  const cudaDataType_t type = bf16 ? CUDA_R_16BF : CUDA_R_32F;
+/// (rows, n) = (rows, k) * (n, k)^T on random data.
+struct Product {
+  std::int64_t rows, n, k;
+  bool bf16;
+  DeviceMemory in, weight, out, workspace;
+  double flops() const {
+    return 2.0 * static_cast<double>(rows) * static_cast<double>(n) * static_cast<double>(k);
+  }
+};
+
+/// Random numbers in (-1, 1): zeros make the card run cooler and faster than any model does.
+void FillRandom(const DeviceMemory& to, bool bf16, Stream stream) {
+  std::mt19937 random(7);
+  std::vector<std::uint32_t> out(static_cast<std::size_t>(to.size() / 4));
+  for (std::uint32_t& word : out) {
+    const auto bits = static_cast<std::uint32_t>(random());
+    word = bf16 ? (bits & 0x807F807FU) | 0x3F003F00U : (bits & 0x807FFFFFU) | 0x3F000000U;
+  }
+  CopyToDevice(to.bytes(), out.data(), static_cast<std::int64_t>(out.size() * 4), stream);
+  Synchronize(stream);
+}
+
+Result<Product> MakeProduct(std::int64_t rows, std::int64_t n, std::int64_t k, bool bf16,
+                            Stream stream) {
+  const std::int64_t element = bf16 ? 2 : 4;
+  Product p{rows, n, k, bf16, {}, {}, {}, {}};
+  H1_ASSIGN_OR_RETURN(p.in, DeviceMemory::Allocate(rows * RoundUp(k, kPadK) * element));
+  H1_ASSIGN_OR_RETURN(p.weight,
+                      DeviceMemory::Allocate(RoundUp(n, kPadN) * RoundUp(k, kPadK) * element));
+  H1_ASSIGN_OR_RETURN(p.out, DeviceMemory::Allocate(rows * RoundUp(n, kPadN) * 4));
+  H1_ASSIGN_OR_RETURN(p.workspace, DeviceMemory::Allocate(kLtWorkspace));
+  FillRandom(p.in, bf16, stream);
+  FillRandom(p.weight, bf16, stream);
+  return p;
+}
+
+/// GFLOP/s of the fastest algorithm that the library proposes; 0 when it has no way.
+double LibraryRate(CublasLt& lt, const Product& p, Stream stream) {
+  const cudaDataType_t type = p.bf16 ? CUDA_R_16BF : CUDA_R_32F;
   cublasLtHandle_t handle = nullptr;
   if (lt.create(&handle) != CUBLAS_STATUS_SUCCESS) return 0;
   cublasLtMatmulDesc_t desc = nullptr;
   lt.desc_create(&desc, CUBLAS_COMPUTE_32F, CUDA_R_32F);
   const cublasOperation_t transposed = CUBLAS_OP_T;
   lt.desc_set(desc, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed);
-  cublasLtMatrixLayout_t layout = nullptr;
-  lt.layout_create(&layout, type, kSide, kSide, kSide);
+  cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;  // column-major: out^T = w * in^T
+  const auto n = static_cast<std::uint64_t>(p.n), k = static_cast<std::uint64_t>(p.k),
+             rows = static_cast<std::uint64_t>(p.rows);
+  const std::int64_t width = RoundUp(p.k, kPadK);
+  lt.layout_create(&a, type, k, n, width);
+  lt.layout_create(&b, type, k, rows, width);
+  lt.layout_create(&c, type, n, rows, RoundUp(p.n, kPadN));
   cublasLtMatmulPreference_t preference = nullptr;
   lt.preference_create(&preference);
   const auto workspace_bytes = static_cast<std::size_t>(kLtWorkspace);
@@ -96,48 +135,38 @@ double LibraryRate(CublasLt& lt, Precision precision, Stream stream, const Devic
                     sizeof workspace_bytes);
   cublasLtMatmulHeuristicResult_t found[8];
   int count = 0;
-  lt.heuristic(handle, desc, layout, layout, layout, layout, preference, 8, found, &count);
+  lt.heuristic(handle, desc, a, b, c, c, preference, 8, found, &count);
   const float one = 1, zero = 0;
   double best = 0;
   for (int i = 0; i < count; ++i) {
     const auto run = [&] {
-      lt.matmul(handle, desc, &one, a.bytes(), layout, b.bytes(), layout, &zero, c.bytes(), layout,
-                c.bytes(), layout, &found[i].algo, workspace.bytes(), workspace_bytes, stream);
+      lt.matmul(handle, desc, &one, p.weight.bytes(), a, p.in.bytes(), b, &zero, p.out.bytes(), c,
+                p.out.bytes(), c, &found[i].algo, p.workspace.bytes(), workspace_bytes, stream);
     };
     run();
-    const double seconds = Fastest(5, stream, run);
-    best = std::max(best, 2.0 * kSide * kSide * kSide / seconds / 1e9);
+    best = std::max(best, p.flops() / Fastest(5, stream, run) / 1e9);
   }
   lt.destroy(handle);
   return best;
 }
 
-/// Random numbers in (-1, 1): zeros make the card run cooler and faster than any model does.
-std::vector<std::byte> RandomMatrix(bool bf16) {
-  std::mt19937 random(7);
-  std::vector<std::byte> out(static_cast<std::size_t>(kSide * kSide * (bf16 ? 2 : 4)));
-  for (std::size_t i = 0; i < out.size() / 4; ++i) {
-    auto bits = static_cast<std::uint32_t>(random());
-    bits = bf16 ? (bits & 0x807F807FU) | 0x3F003F00U : (bits & 0x807FFFFFU) | 0x3F000000U;
-    std::copy_n(reinterpret_cast<const std::byte*>(&bits), 4,
-                out.begin() + static_cast<std::ptrdiff_t>(i * 4));
-  }
-  return out;
+/// GFLOP/s of the kernel that the backend takes.
+double OwnRate(const Product& p, GemmKind kind, Stream stream) {
+  GemmArgs args;
+  args.in = p.in.bytes(), args.weight = p.weight.bytes();
+  args.rows = p.rows, args.n = p.n, args.k = p.k, args.ldi = RoundUp(p.k, kPadK);
+  args.out = p.out.bytes(), args.ldo = p.n;
+  const auto run = [&] { Gemm(args, kind, stream); };
+  run();
+  return p.flops() / Fastest(5, stream, run) / 1e9;
 }
 
 Result<double> MatrixRate(Precision precision, Stream stream) {
   CublasLt lt;
   if (!lt.Open()) return 0.0;
-  const std::vector<std::byte> values = RandomMatrix(precision == Precision::kBf16);
-  const auto bytes = static_cast<std::int64_t>(values.size());
-  H1_ASSIGN_OR_RETURN(const DeviceMemory a, DeviceMemory::Allocate(bytes));
-  H1_ASSIGN_OR_RETURN(const DeviceMemory b, DeviceMemory::Allocate(bytes));
-  H1_ASSIGN_OR_RETURN(const DeviceMemory c, DeviceMemory::Allocate(bytes));
-  H1_ASSIGN_OR_RETURN(const DeviceMemory workspace, DeviceMemory::Allocate(kLtWorkspace));
-  CopyToDevice(a.bytes(), values.data(), bytes, stream);
-  CopyToDevice(b.bytes(), values.data(), bytes, stream);
-  Synchronize(stream);
-  return LibraryRate(lt, precision, stream, a, b, c, workspace);
+  H1_ASSIGN_OR_RETURN(const Product product,
+                      MakeProduct(kSide, kSide, kSide, precision == Precision::kBf16, stream));
+  return LibraryRate(lt, product, stream);
 }
 
 Result<double> CopyRate(Stream stream) {
@@ -162,6 +191,28 @@ Result<MachinePeak> MeasurePeak(Precision precision) {
                                 : "copy of 2 GiB; no cuBLASLt found to measure matrix products";
   H1_RETURN_IF_ERROR(TakeError());
   return peak;
+}
+
+Result<std::vector<ProductRate>> MeasureProducts(const ModelShape& shape, std::int64_t rows) {
+  H1_ASSIGN_OR_RETURN(const DeviceFacts facts, QueryDevice());
+  H1_ASSIGN_OR_RETURN(const Stream stream, CreateStream());
+  CublasLt lt;
+  const bool library = lt.Open();
+  const GemmKind kind = GemmKindFor(true, facts.major, facts.minor);
+  const std::int64_t mixed = shape.ssm_inner + shape.query_rows();
+  std::vector<ProductRate> out = {
+      {"in", shape.in_proj_rows() + shape.query_rows() + 2 * shape.key_rows(), shape.hidden, rows},
+      {"out", shape.hidden, mixed, rows},
+      {"gate_up", 2 * shape.intermediate, shape.hidden, rows},
+      {"down", shape.hidden, shape.intermediate, rows}};
+  for (ProductRate& rate : out) {
+    H1_ASSIGN_OR_RETURN(const Product product, MakeProduct(rows, rate.n, rate.k, true, stream));
+    rate.gflops = OwnRate(product, kind, stream);
+    if (library) rate.library_gflops = LibraryRate(lt, product, stream);
+  }
+  DestroyStream(stream);
+  H1_RETURN_IF_ERROR(TakeError());
+  return out;
 }
 
 }  // namespace h1bench::cuda

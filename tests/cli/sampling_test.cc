@@ -31,11 +31,14 @@ class SlowSamplingTest : public ::testing::Test {
     const std::string demo = (testing::SourceDir() / "demo").string();
     const std::string suite = (folder_ / (name + ".yaml")).string();
     db_ = (folder_ / (name + ".db")).string();
-    std::ofstream(suite) << "name: sampled\ndata: " << demo << "/data\nmodels:\n  - {name: untrained, "
-                         << "path: " << demo << "/models/untrained, precisions: [bf16]}\nseed: " << seed
+    std::ofstream(suite) << "name: sampled\ndata: " << demo
+                         << "/data\nmodels:\n  - {name: untrained, "
+                         << "path: " << demo
+                         << "/models/untrained, precisions: [bf16]}\nseed: " << seed
                          << "\ntasks:\n  - {task: humaneval, limit: 3, max_new_tokens: 16, "
                          << "temperature: 0.9, top_p: 0.95, repeats: " << repeats << "}\n";
-    std::vector<std::string> arguments = {"run", suite, "--db", db_, "--json", "--progress", "none"};
+    std::vector<std::string> arguments = {"run",    suite,        "--db", db_,
+                                          "--json", "--progress", "none"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     Program run(folder_, name, arguments);
     EXPECT_EQ(run.Wait(), 0) << run.err();

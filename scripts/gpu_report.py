@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""The parts of scripts/gpu-report: each measures, and prints rows `what | figure | bar | command`."""
+
+import argparse
+import json
+import os
+import pathlib
+import struct
+import subprocess
+import tempfile
+import time
+
+ROWS = []
+SCRATCH = pathlib.Path(tempfile.mkdtemp(prefix="h1bench-report-"))
+
+
+def row(what, figure, bar, command):
+    ROWS.append((what, figure, bar, command))
+    print(f"| {what} | {figure} | {bar} | `{command}` |", flush=True)
+
+
+def run(*command, **options):
+    shown = " ".join(str(part) for part in command)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        raise RuntimeError(f"{shown}: exit {done.returncode}: {done.stderr[-800:]}")
+    return done.stdout
+
+
+def bench(shape, prefill, prompts=1, decode=1, batch="1", repeat=2):
+    command = ["bench", "--device", "cuda", "--shape", shape, "--prefill", prefill, "--prompts", prompts, "--decode", decode,
+               "--batch", batch, "--repeat", repeat]
+    out = json.loads(run(BIN, *command, "--json"))
+    return out, "h1bench " + " ".join(str(part) for part in command)
+
+
+def part_prefill():
+    for shape, prompts, bar in (("0.5B", 16, "45 %"), ("3B", 16, "60 %"), ("7B", 16, "70 %")):
+        out, command = bench(shape, 1024, prompts, repeat=3)
+        line = out["rows"][0]
+        row(f"prefill, packed 1K prompts, {shape}",
+            f"{line['tokens_per_second']:.0f} tok/s, {line['share_of_peak_gflops']:.0%} of {out['peak_gflops'] / 1e3:.0f} TFLOP/s",
+            "≥ " + bar, command)
+
+
+def part_decode():
+    for shape in ("0.5B", "3B", "7B"):
+        out, command = bench(shape, 1024, 1, 64, "1,32,64,256")
+        for line in out["rows"][1:]:
+            share = line["share_of_peak_bandwidth"]
+            bar = {("7B", 64): "≤ 1.4 x", ("7B", 256): "≥ 70 % of the replay ceiling"}.get((shape, line["batch"]), "")
+            row(f"decode B={line['batch']}, 1K context, {shape}",
+                f"{line['tokens_per_second']:.0f} tok/s, {1e3 * line['batch'] / line['tokens_per_second']:.2f} ms a step, "
+                f"{share:.0%} of {out['peak_gigabytes_per_second']:.0f} GB/s ({1 / share:.2f} x the bytes' floor, state read and written)",
+                bar, command)
+
+
+def part_long():
+    out, command = bench("7B", 131072, 1, 1, "1", 1)
+    seconds = 131072 / out["rows"][0]["tokens_per_second"]
+    row("one 128K prompt, 7B", f"{seconds:.2f} s", "≤ 9 s on an H200", command)
+
+
+def part_products():
+    for shape in ("0.5B", "3B", "7B"):
+        for rows in (8192, 64):
+            command = ["bench", "--device", "cuda", "--products", "--shape", shape, "--prefill", rows]
+            rates = json.loads(run(BIN, *command, "--json"))
+            figures = ", ".join(f"{r['name']} {r['gflops'] / 1e3:.0f}/{r['library_gflops'] / 1e3:.0f}" for r in rates)
+            flops = [r["n"] * r["k"] for r in rates]
+            ours = sum(f / r["gflops"] for f, r in zip(flops, rates))
+            theirs = sum(f / max(r["library_gflops"], 1e-9) for f, r in zip(flops, rates))
+            row(f"batch-invariant products against the library's fastest, {shape}, {rows} rows",
+                f"{ours / theirs - 1:+.0%} time (TFLOP/s ours/library: {figures})", "≤ +5 %",
+                "h1bench " + " ".join(str(part) for part in command))
+
+
+def synthesize(shape, folder):
+    tokenizer = pathlib.Path(os.environ.get("H1BENCH_SHARED", "../shared")) / "data/tokenizers/gpt2/tokenizer.json"
+    if not folder.exists():
+        run(BIN, "model", "synthesize", "--shape", shape, "--seed", "1", "--tokenizer", tokenizer, folder)
+    return folder
+
+
+def part_accuracy():
+    import numpy
+    model = synthesize("0.5B", SCRATCH / "0.5B")
+    ids = SCRATCH / "ids.json"
+    ids.write_text(json.dumps([(i * 7919 + 13) % 32000 for i in range(2048)]))
+    logits = {}
+    for precision in ("fp32", "bf16"):
+        out = SCRATCH / f"{precision}.safetensors"
+        run(BIN, "logits", model, "--ids", ids, "--device", "cuda", "--precision", precision, "--output", out)
+        data = out.read_bytes()
+        header = struct.unpack("<Q", data[:8])[0]
+        shape = json.loads(data[8:8 + header])["logits"]["shape"]
+        logits[precision] = numpy.frombuffer(data[8 + header:], dtype="<f4").reshape(shape)
+    reference, ours = logits["fp32"].astype("f8"), logits["bf16"].astype("f8")
+    error = numpy.linalg.norm(ours - reference) / numpy.linalg.norm(reference)
+    top = numpy.sort(reference, axis=1)
+    margin = (top[:, -1] - top[:, -2]) / numpy.abs(reference).max()
+    clear = margin > 1e-2
+    same = (ours.argmax(1) == reference.argmax(1))
+    row("bf16 against fp32, 0.5B, 2 048 tokens",
+        f"relative error {error:.1e} (norms); top-1 equal {same.mean():.1%} of all, {same[clear].mean():.1%} of {clear.sum()} with a margin",
+        "≤ 1e-2, ≥ 99 %", "h1bench logits MODEL --device cuda --precision fp32|bf16")
+
+
+def part_peers():
+    peers = pathlib.Path(os.environ.get("H1BENCH_SHARED", "../shared")) / "peers"
+    for shape in ("0.5B", "3B"):
+        text = run("python3", "hf_bench.py", "bf16", shape, cwd=peers)
+        theirs = {line.split(":")[0]: float(line.split(":")[1].split()[0]) for line in text.splitlines() if ":" in line}
+        out, command = bench(shape, 512, 1, 16, "1,8,32", 3)
+        ours = {f"{r['phase']}{r['batch']}": r["tokens_per_second"] for r in out["rows"]}
+        for name, key, bar in (("prefill 512", "prefill1", "≥ 5 x"), ("decode B=1", "decode1", ""), ("decode B=8", "decode8", ""),
+                               ("decode B=32", "decode32", "≥ 10 x")):
+            row(f"against transformers, {shape}, {name}", f"{ours[key]:.0f} against {theirs[name]:.0f} tok/s: {ours[key] / theirs[name]:.1f} x",
+                bar, command + "; peers/hf_bench.py bf16 " + shape)
+
+
+def suite(name, model, tasks):
+    path = SCRATCH / f"{name}.yaml"
+    path.write_text(f"name: {name}\nmodels: [{{name: {name}, path: {model}, precisions: [bf16], max_length: 4096}}]\ntasks: {tasks}\n")
+    return path
+
+
+def part_mmlu():
+    shared = pathlib.Path(os.environ.get("H1BENCH_SHARED", "../shared"))
+    model = synthesize("7B", SCRATCH / "7B")
+    seconds = {}
+    for reuse, limit in ((True, None), (True, 20), (False, 20)):
+        tasks = "[mmlu]" if limit is None else f"[{{task: mmlu, limit: {limit}}}]"
+        path = suite(f"mmlu-{reuse}-{limit}".lower(), model, tasks)
+        command = [BIN, "run", path, "--engine", "cuda", "--data", shared / "data", "--db", SCRATCH / f"{path.stem}.db",
+                   "--progress", "none", "--batch", "256"] + ([] if reuse else ["--no-prefix-reuse"])
+        begin = time.time()
+        run(*command)
+        samples = [json.loads(line)["timing"] for line in run(BIN, "samples", "--db", SCRATCH / f"{path.stem}.db").splitlines()]
+        seconds[(reuse, limit)] = (time.time() - begin, len(samples))
+    wall, count = seconds[(True, None)]
+    row(f"MMLU 5-shot, 7B shape, {count} questions", f"{wall:.1f} s with loading and storing", "≤ 45 s on an H200",
+        "h1bench run SUITE --engine cuda --batch 256")
+    row("the same questions (20 a subject) with and without reuse",
+        f"{seconds[(True, 20)][0]:.1f} s and {seconds[(False, 20)][0]:.1f} s, loading included", "≥ 5 x",
+        "h1bench run SUITE --engine cuda --batch 256 [--no-prefix-reuse]")
+
+
+def part_program():
+    shared = pathlib.Path(os.environ.get("H1BENCH_SHARED", "../shared"))
+    model = synthesize("0.5B", SCRATCH / "0.5B")
+    path = suite("program", model, "[{task: mmlu, limit: 5}, {task: gsm8k, limit: 64, max_new_tokens: 128}, {task: niah, lengths: [1024, 4096], samples: 2}]")
+    begin = time.time()
+    run(BIN, "run", path, "--engine", "cuda", "--data", shared / "data", "--db", SCRATCH / "program.db", "--progress", "none")
+    row("MMLU + GSM8K + niah, synthetic 0.5B, whole program", f"{time.time() - begin:.1f} s", "", "h1bench run SUITE --engine cuda")
+    begin = time.time()
+    run(BIN, "run", "demo/suite.yaml", "--engine", "cuda", "--workers", "2", "--db", SCRATCH / "demo.db", "--progress", "none")
+    print(run(BIN, "report", "--db", SCRATCH / "demo.db"))
+    row("the demo suite on two GPU workers", f"{time.time() - begin:.1f} s", "", "h1bench run demo/suite.yaml --engine cuda --workers 2")
+
+
+def part_34b():
+    out, command = bench("34B", 1024, 4, 16, "1,8,64", 1)
+    for line in out["rows"]:
+        row(f"34B bf16, {line['phase']} {line['batch']}", f"{line['tokens_per_second']:.0f} tok/s", "recorded", command)
+
+
+PARTS = {"accuracy": part_accuracy, "prefill": part_prefill, "decode": part_decode, "long": part_long, "products": part_products,
+         "peers": part_peers, "mmlu": part_mmlu, "program": part_program, "34b": part_34b}
+
+
+def main():
+    global BIN
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bin", required=True, help="the folder of the h1bench program")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all but 34b")
+    arguments = parser.parse_args()
+    BIN = pathlib.Path(arguments.bin) / "h1bench"
+    gpu = run("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader").strip()
+    revision = [line for line in run(BIN, "--version").splitlines() if line.startswith("revision")][0].split()[1][:12]
+    print(f"{time.strftime('%Y-%m-%d')}, {gpu}, revision {revision}\n\n| what | figure | bar | command |\n|---|---|---|---|")
+    for part in arguments.parts or [name for name in PARTS if name != "34b"]:
+        try:
+            PARTS[part]()
+        except Exception as error:  # one part that fails must not cost the others' figures
+            row(part, f"failed: {error}", "", "")
+
+
+main()
