@@ -316,6 +316,22 @@ class Builder {
     }
   }
 
+  /// Lengths beyond a model's limit are not asked: n/a, and no average with models that were.
+  void NoteLimit(const ReportTask& task, const ReportVariant& variant, Cell& cell) {
+    const std::vector<std::int64_t> beyond = LengthsBeyond(task.describe, variant.max_length);
+    if (beyond.empty()) return;
+    const std::string reason = fmt::format("{} tokens are beyond its limit of {}",
+                                           fmt::join(beyond, ", "), variant.max_length);
+    cell.complete = false;
+    if (cell.samples == 0) {
+      cell.missing_reason = reason;
+    } else {
+      report_.warnings.push_back(fmt::format(
+          "{} on {}: {}: n/a there; its score is of the shorter lengths, and it has no average",
+          variant.label(), task.name, reason));
+    }
+  }
+
   void FinishCell(std::size_t v, std::size_t t) {
     const ReportTask& task = report_.tasks[t];
     const Gathered& gathered = gathered_[v][t];
@@ -324,6 +340,7 @@ class Builder {
     cell.complete = cell.samples > 0 && cell.scored == cell.samples;
     if (cell.samples == 0) cell.missing_reason = "no samples planned";
     if (cell.samples > 0 && cell.scored == 0) cell.missing_reason = "not run yet";
+    NoteLimit(task, report_.variants[v], cell);
     if (cell.scored == 0) return;
     const Labelled primary = gathered.Values(task.primary);
     cell.subsets = BySubset(primary);
@@ -332,6 +349,7 @@ class Builder {
         task.headline == "macro" && cell.macro ? *cell.macro : ClusteredEstimate(primary);
     cell.groups = ByGroup(task.describe, primary);
     cell.grid = Grid(task.describe, cell.subsets);
+    cell.by_length = SummariseLengths(task.describe, primary);
     const Json* metrics = task.describe.Find("metrics");
     for (const Json& metric :
          metrics != nullptr && metrics->is_array() ? metrics->as_array() : Json::Array{}) {

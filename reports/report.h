@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "harness/store/store.h"
+#include "reports/by_length.h"
 #include "reports/statistics/interval.h"
 
 /// The report as data: everything a renderer prints, computed from the database alone. Renderers
@@ -44,6 +45,7 @@ struct Cell {
   std::vector<NamedEstimate> groups;   // micro average by group
   std::optional<Estimate> macro;       // mean over subsets, when there are several
   std::vector<GridCell> grid;          // niah
+  ByLength by_length;                  // ruler
   std::int64_t samples = 0, scored = 0, errors = 0, poisoned = 0, truncated = 0, empty = 0,
                invalid = 0;
   std::vector<std::pair<std::string, std::int64_t>> verdicts;  // code: verdict -> count, sorted

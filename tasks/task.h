@@ -118,8 +118,10 @@ class Task {
   virtual std::string data_digest() const = 0;
   /// What a report must know, stored with the run: {"kind": "loglikelihood"|"generate_until",
   /// "shots": n, "primary": metric, "metrics": [..], "chance": x|null, "groups": {group:
-  /// [subset..]}, "grid": {"lengths": [..], "depths": [..]}, "version": n, "protocol": text}.
-  /// "headline" says how the subsets combine: "micro" (over documents) or "macro".
+  /// [subset..]}, "grid": {"lengths": [..], "depths": [..]},
+  /// "by_length": {"lengths": [..], "threshold": percent} (subsets are "LENGTH/TASK"), "version":
+  /// n, "protocol": text}. "headline" says how the subsets combine: "micro" (over documents) or
+  /// "macro".
   virtual Json Describe() const = 0;
 };
 

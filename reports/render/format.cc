@@ -5,6 +5,32 @@
 
 namespace h1bench::reports {
 
+std::vector<std::vector<std::string>> LengthTable(const Report& report, std::size_t task) {
+  std::vector<std::vector<std::string>> rows;
+  const auto percent = [](const std::optional<double>& share) {
+    return share ? fmt::format("{:.1f}", *share * 100) : std::string("n/a");
+  };
+  for (const ReportVariant& variant : report.variants) {
+    const ByLength& scores = variant.cells[task].by_length;
+    if (scores.empty()) continue;
+    if (rows.empty()) {
+      rows.push_back({"model"});
+      for (const LengthScore& one : scores.lengths)
+        rows[0].push_back(one.length % 1024 == 0 ? fmt::format("{}K", one.length / 1024)
+                                                 : std::to_string(one.length));
+      rows[0].insert(rows[0].end(), {fmt::format("effective (>= {:.1f})", scores.threshold * 100),
+                                     "wAvg(inc)", "wAvg(dec)"});
+    }
+    std::vector<std::string> row = {variant.label()};
+    for (const LengthScore& one : scores.lengths)
+      row.push_back(one.score ? Percent(*one.score) : "n/a");
+    row.push_back(scores.effective ? std::to_string(*scores.effective) : "none");
+    row.insert(row.end(), {percent(scores.increasing), percent(scores.decreasing)});
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
 std::string Percent(const Estimate& estimate) {
   if (estimate.n == 0) return "n/a";
   return fmt::format("{:.1f} ± {:.1f}", estimate.mean * 100, estimate.reach() * 100);

@@ -265,6 +265,19 @@ class Page {
     Put("</tbody></table></div>");
   }
 
+  void Lengths(std::size_t task) {
+    const auto rows = LengthTable(report_, task);
+    if (rows.empty()) return;
+    Put("<h3>By context length</h3>\n<div class=\"scroll\" tabindex=\"0\"><table>");
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      Put("{}<tr>", i == 0 ? "<thead>" : "");
+      for (const std::string& text : rows[i])
+        Put("<{0}>{1}</{0}>", i == 0 ? "th" : "td", EscapeHtml(text));
+      Put("</tr>{}", i == 0 ? "</thead><tbody>" : "");
+    }
+    Put("</tbody></table></div>");
+  }
+
   void TaskSection(std::size_t place) {
     const ReportTask& task = report_.tasks[place];
     Put("<h2 id=\"task-{}\">{}</h2>\n<p class=\"soft\">{}.{}</p>", place, EscapeHtml(task.name),
@@ -272,6 +285,7 @@ class Page {
         task.chance && *task.chance > 0 ? fmt::format(" Chance is {:.0f} %.", *task.chance * 100)
                                         : "");
     Table("metric", place, &Cell::metrics);
+    Lengths(place);
     Table("group", place, &Cell::groups);
     if (task.describe.Find("grid") != nullptr) {
       for (const ReportVariant& variant : report_.variants) HeatMap(variant, place);

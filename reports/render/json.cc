@@ -17,6 +17,21 @@ Json ToJson(const std::vector<NamedEstimate>& estimates) {
   return json;
 }
 
+Json ToJson(const ByLength& by_length) {
+  Json json, lengths{Json::Array{}};
+  for (const LengthScore& one : by_length.lengths) {
+    Json item;
+    lengths.Push(
+        item.Set("length", one.length).Set("score", one.score ? ToJson(*one.score) : Json()));
+  }
+  json.Set("lengths", lengths)
+      .Set("effective_length", by_length.effective ? Json(*by_length.effective) : Json())
+      .Set("threshold", by_length.threshold);
+  json.Set("weighted_increasing", by_length.increasing ? Json(*by_length.increasing) : Json());
+  return json.Set("weighted_decreasing",
+                  by_length.decreasing ? Json(*by_length.decreasing) : Json());
+}
+
 Json ToJson(const Cell& cell, bool timing) {
   Json json, verdicts{Json::Object{}}, grid{Json::Array{}};
   json.Set("complete", cell.complete)
@@ -31,6 +46,7 @@ Json ToJson(const Cell& cell, bool timing) {
     grid.Push(
         item.Set("length", one.length).Set("depth", one.depth).Set("score", ToJson(one.estimate)));
   }
+  json.Set("by_length", cell.by_length.empty() ? Json() : ToJson(cell.by_length));
   for (const auto& [verdict, count] : cell.verdicts) verdicts.Set(verdict, count);
   json.Set("grid", grid)
       .Set("verdicts", verdicts)

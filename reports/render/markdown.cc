@@ -103,6 +103,16 @@ class Markdown {
          task.chance && *task.chance > 0 ? fmt::format(" Chance is {:.0f} %.", *task.chance * 100)
                                          : "");
     Table("metric", place, &Cell::metrics);
+    const auto lengths = LengthTable(report_, place);
+    for (std::size_t i = 0; i < lengths.size(); ++i) {
+      std::string row = i == 0 ? "\n|" : "|";
+      for (const std::string& text : lengths[i]) row += " " + EscapeMarkdown(text) + " |";
+      Line("{}", row);
+      if (i > 0) continue;
+      row = "|---|";
+      for (std::size_t column = 1; column < lengths[0].size(); ++column) row += "--:|";
+      Line("{}", row);
+    }
     Table("group", place, &Cell::groups);
     if (!report_.variants.empty() && report_.variants[0].cells[place].subsets.size() > 1)
       Table("subset", place, &Cell::subsets);

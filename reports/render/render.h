@@ -19,6 +19,9 @@ std::string RenderTerminal(const Report& report, bool colour);
 
 // --- shared by the renderers ---
 
+/// The table of scores by context length of a task, first row its head; empty when no model has
+/// one. Cells are plain text, model labels as they are.
+std::vector<std::vector<std::string>> LengthTable(const Report& report, std::size_t task);
 /// "55.1 ± 0.8" in percent, or "n/a".
 std::string Percent(const Estimate& estimate);
 /// "1.04 GB" (powers of ten).

@@ -53,6 +53,15 @@ std::string RenderTerminal(const Report& report, bool colour) {
   }
   std::string out = "\n" + Align(rows, colour) + "\n  " + VisibleText(report.answer) +
                     "\n  Scores in percent with 95 % intervals.\n";
+  for (std::size_t task = 0; task < report.tasks.size(); ++task) {
+    std::vector<Row> lengths = LengthTable(report, task);
+    if (lengths.empty()) continue;
+    for (Row& row : lengths) {
+      for (std::string& text : row) text = VisibleText(text);
+    }
+    out += "\n  " + VisibleText(report.tasks[task].name) + " by context length\n" +
+           Align(lengths, colour) + "\n";
+  }
   if (!report.description.empty()) out += "  " + VisibleText(report.description) + "\n";
   for (const std::string& warning : report.warnings) out += "  ! " + VisibleText(warning) + "\n";
   return out;

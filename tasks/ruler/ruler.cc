@@ -72,19 +72,14 @@ class Ruler final : public Task {
   }
 
   Json Describe() const override {
-    Json groups{Json::Object{}}, lengths{Json::Array{}}, by_length, json;
-    for (const std::int64_t length : lengths_) {
-      Json members{Json::Array{}};
-      for (const Spec* spec : specs_) members.Push(Subset(length, *spec));
-      groups.Set(std::to_string(length), members);
-      lengths.Push(length);
-    }
+    Json lengths{Json::Array{}}, by_length, json;
+    for (const std::int64_t length : lengths_) lengths.Push(length);
     by_length.Set("lengths", lengths).Set("threshold", kThreshold);
     json.Set("kind", "generate_until")
         .Set("shots", 0)
         .Set("primary", "string_match")
         .Set("metrics", Strings({"string_match"}));
-    json.Set("chance", 0.0).Set("groups", groups).Set("by_length", by_length);
+    json.Set("chance", 0.0).Set("groups", Json(Json::Object{})).Set("by_length", by_length);
     json.Set("headline", "macro").Set("version", 1).Set("protocol", Protocol());
     return json;
   }

@@ -32,6 +32,7 @@ Report MakeReport(const std::string& text, bool timing) {
   cell.macro = variant.average;
   cell.metrics = cell.subsets = cell.groups = {{"(name)", *variant.average}};
   cell.grid = {{256, 50, *variant.average}};
+  cell.by_length.lengths = {{4096, *variant.average}};
   cell.verdicts = {{"(verdict)", 1}};
   variant.cells = {cell};
   report.variants = {variant};
