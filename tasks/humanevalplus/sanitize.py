@@ -74,7 +74,7 @@ def sanitize(text, entry_point):
     code = longest_code(text)
     tree = parse(code)
     if tree is None:
-        return ""
+        return code
     found = definitions(tree)
     needed, queue = {entry_point}, [entry_point]
     while queue:
@@ -88,4 +88,4 @@ def sanitize(text, entry_point):
         if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and node.module != "__future__")
     ]
     kept += [node for name, node in found.items() if name in needed]
-    return "\n".join(ast.get_source_segment(code, node) for node in kept)
+    return "\n".join(ast.get_source_segment(code, node) for node in kept).strip() or code
