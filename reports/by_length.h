@@ -20,10 +20,11 @@ struct LengthScore {
 /// What RULER says of a model (Hsieh et al., arXiv 2404.06654): scores by length and what they come
 /// to. The means over lengths are there when every length is.
 struct ByLength {
-  std::vector<LengthScore> lengths;             // ascending
-  double threshold = 0;                         // share; what "effective" asks for
-  std::optional<std::int64_t> effective;        // longest length at or above the threshold
-  std::optional<double> increasing, decreasing; // wAvg: weights 1..n from the shortest, the longest
+  std::vector<LengthScore> lengths;       // ascending
+  double threshold = 0;                   // share; what "effective" asks for
+  std::optional<std::int64_t> effective;  // longest length at or above the threshold
+  std::optional<double> increasing,
+      decreasing;  // wAvg: weights 1..n from the shortest, the longest
   bool empty() const { return lengths.empty(); }
 };
 

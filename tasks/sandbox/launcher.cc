@@ -67,9 +67,10 @@ SteadyClock::time_point After(double seconds) {
 /// Lines of a pipe, each until a deadline.
 class LineReader {
  public:
-  explicit LineReader(int file) : file_(file) {}
+  /// `channel` is the socket to h1bench: its end cuts every wait short.
+  LineReader(int file, int channel) : file_(file), channel_(channel) {}
 
-  /// Nothing at the deadline; an empty text at the end of the file.
+  /// Nothing at the deadline or when h1bench is gone; an empty text at the end of the file.
   std::optional<std::string> Next(SteadyClock::time_point deadline) {
     std::size_t end;
     while ((end = text_.find('\n')) == std::string::npos) {
@@ -77,8 +78,9 @@ class LineReader {
           std::chrono::duration_cast<std::chrono::milliseconds>(deadline - SteadyClock::now())
               .count();
       if (left <= 0) return std::nullopt;
-      pollfd waiting = {file_, POLLIN, 0};
-      if (poll(&waiting, 1, static_cast<int>(left)) <= 0) continue;
+      pollfd waiting[2] = {{file_, POLLIN, 0}, {channel_, POLLRDHUP, 0}};
+      if (poll(waiting, 2, static_cast<int>(left)) <= 0) continue;
+      if (waiting[1].revents != 0) return std::nullopt;
       char block[4096];
       const ssize_t count = read(file_, block, sizeof(block));
       if (count <= 0 || text_.size() > kMaxVerdict) return "";
@@ -90,7 +92,7 @@ class LineReader {
   }
 
  private:
-  int file_;
+  int file_, channel_;
   std::string text_;
 };
 
@@ -173,7 +175,7 @@ std::string JudgeSlot::Judge(const std::string& text) {
     StopChecker();
     return Verdict("sandbox_error", begun.message());
   }
-  LineReader lines(pipes.verdicts.read_end());
+  LineReader lines(pipes.verdicts.read_end(), channel_);
   auto line = lines.Next(After(kStartSeconds));  // "started", or a verdict: it did not start
   if (!line) {
     StopChecker();
@@ -228,11 +230,12 @@ bool ReceiveMessage(int channel, std::string& message) {
 }
 
 void LauncherMain(int channel, JailPlan plan) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // When h1bench ends, in whatever way, the channel closes and the jails are taken down in order.
+  // To be killed with it would leave a jail that was just being made.
   prctl(PR_SET_CHILD_SUBREAPER, 1);  // what a killed jail leaves becomes ours to wait for
   signal(SIGINT, SIG_IGN);           // Ctrl-C ends the parent; the closed channel ends this process
   {
-    JudgeSlot slot(std::move(plan));
+    JudgeSlot slot(std::move(plan), channel);
     std::string job;
     while (ReceiveMessage(channel, job)) {
       if (!SendMessage(channel, slot.Judge(job))) break;

@@ -12,7 +12,7 @@ namespace h1bench::tasks {
 /// for every program. Lives in the launcher process.
 class JudgeSlot {
  public:
-  explicit JudgeSlot(JailPlan plan) : plan_(std::move(plan)) {}
+  JudgeSlot(JailPlan plan, int channel) : plan_(std::move(plan)), channel_(channel) {}
   ~JudgeSlot() { StopChecker(); }
   JudgeSlot(const JudgeSlot&) = delete;
 
@@ -28,6 +28,7 @@ class JudgeSlot {
   Status Begin(const Json& job, Pipes& pipes, Jail& candidate);
 
   JailPlan plan_;
+  int channel_;
   Jail checker_;
   int control_ = -1;  // where the checker is handed the files of a program
 };
