@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <random>
 #include <set>
 
 #include "tasks/fewshot/python_random.h"
 #include "tasks/ruler/fill.h"
+#include "tasks/ruler/numpy_random.h"
 
 namespace h1bench::tasks::ruler {
 namespace {
@@ -17,26 +17,6 @@ constexpr std::string_view kPrefix =
     "variables are assigned the value {query}, they are: ";
 constexpr std::size_t kVariables = 5;         // a chain of four hops
 constexpr std::string_view kValue = "12345";  // the example's, until it is replaced
-
-/// NumPy's legacy generator: np.random.seed(s) is MT19937's init_genrand(s), randint draws whole
-/// words, masked, until one is in range.
-class NumpyRandom {
- public:
-  explicit NumpyRandom(std::uint32_t seed) : engine_(seed) {}
-  /// np.random.randint(low, high), high excluded.
-  std::uint32_t RandInt(std::uint32_t low, std::uint32_t high) {
-    const std::uint32_t range = high - 1 - low;
-    std::uint32_t mask = range;
-    for (const unsigned shift : {1U, 2U, 4U, 8U, 16U}) mask |= mask >> shift;
-    std::uint32_t drawn = 0;
-    do drawn = static_cast<std::uint32_t>(engine_()) & mask;
-    while (drawn > range);
-    return low + drawn;
-  }
-
- private:
-  std::mt19937 engine_;
-};
 
 class VtMaker final : public Maker {
  public:
@@ -128,9 +108,10 @@ Result<std::vector<Sample>> GenerateVt(const Job& job, const TokenCounter& count
   example_spec.new_tokens = 0;
   SizeSearch search;
   search.step = search.probe = 5;
-  H1_ASSIGN_OR_RETURN(const std::vector<Sample> examples,
-                      FillLength(maker, {&example_spec, 500, 1, job.variant}, search, count));
-  const Sample& one = examples.front();
+  // Upstream's fixed budget of the example.
+  const auto examples = FillLength(maker, {&example_spec, 500, 1, job.variant}, search, count);
+  if (!examples.ok()) return examples.status().WithContext("vt's worked example, 500 tokens");
+  const Sample& one = examples->front();
   const std::string example =
       fmt::format("{}{} {}\n", one.input, one.prefix, fmt::join(one.outputs, " "));
   maker.StartQuestions(example);
