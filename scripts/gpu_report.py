@@ -76,7 +76,10 @@ def part_products():
 
 
 def synthesize(shape, folder):
+    """A checkpoint with random weights; the demo's small tokenizer where the vocabulary is too small for gpt2's."""
     tokenizer = pathlib.Path(os.environ.get("H1BENCH_SHARED", "../shared")) / "data/tokenizers/gpt2/tokenizer.json"
+    if shape == "0.5B":
+        tokenizer = pathlib.Path("demo/models/toy/tokenizer.json")
     if not folder.exists():
         run(BIN, "model", "synthesize", "--shape", shape, "--seed", "1", "--tokenizer", tokenizer, folder)
     return folder

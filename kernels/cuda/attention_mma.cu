@@ -1,4 +1,4 @@
-// Attention on the tensor cores, FlashAttention's way: 64 query rows a block, keys in tiles of 64.
+// Attention on the tensor cores, FlashAttention's way: 128 query rows a block, keys in tiles of 64.
 // A query row is a (token, query head of the kv head's group), so that a decode step's few heads
 // share one read of the keys.
 #include <algorithm>
@@ -9,8 +9,8 @@
 namespace h1bench::H1_CUDA_NAMESPACE {
 namespace {
 
-constexpr int kQueryRows = 64;
-constexpr int kThreads = 128;
+constexpr int kQueryRows = 128;
+constexpr int kThreads = 256;
 constexpr float kLog2E = 1.4426950408889634F;
 
 /// Byte of 16-byte piece `piece` of row `row` in a tile of kHd-wide rows: halves of 64 numbers lie
@@ -44,19 +44,40 @@ H1_DEVICE void CopyQueries(const Dims& d, const Buffers& buffers, const DeviceSe
   }
 }
 
-/// A tile's keys and values; positions past the last one repeat it and weigh nothing.
+static_assert(kPageTokens % kKeyTile == 0, "a tile of keys lies in one page");
+
+/// A tile's keys and values; positions past the last one repeat it and weigh nothing. Keys before
+/// the segment lie in one page, the segment's own in this Forward's rows.
 template <int kHd>
 H1_DEVICE void CopyKeys(const Dims& d, const StateLayout& layout, const DeviceBatch& batch,
                         const Buffers& buffers, const DeviceSegment& segment, const Place& at,
                         std::int64_t first, std::int64_t last, unsigned char* keys,
                         unsigned char* values) {
-  for (int i = static_cast<int>(threadIdx.x); i < kKeyTile * kHd / 8; i += kThreads) {
-    const int row = i / (kHd / 8), piece = i % (kHd / 8);
+  const std::byte* page = nullptr;
+  if (first < segment.position) {
+    page = batch.pages[segment.first_page + first / kPageTokens] +
+           layout.key_at(at.layer, at.kv_head, first);
+  }
+  const std::int64_t width = d.kv_heads * kHd;
+  const std::int64_t own = segment.first_row * width + at.kv_head * kHd;
+  const Bf16* own_keys = static_cast<const Bf16*>(buffers.k) + own;
+  const Bf16* own_values = static_cast<const Bf16*>(buffers.v) + own;
+  H1_UNROLL
+  for (int i = 0; i < kKeyTile * kHd / 8 / kThreads; ++i) {
+    const int index = i * kThreads + static_cast<int>(threadIdx.x);
+    const int row = index / (kHd / 8), piece = index % (kHd / 8);
     const std::int64_t p = first + row <= last ? first + row : last;
-    const KeyAt<Bf16> from =
-        FindKey<Bf16>(d, layout, batch, buffers, segment, at.layer, at.kv_head, p);
-    CopyAsync16(keys + At<kHd>(row, piece, kKeyTile), from.key + piece * 8);
-    CopyAsync16(values + At<kHd>(row, piece, kKeyTile), from.value + piece * 8);
+    const Bf16 *key, *value;
+    if (p >= segment.position) {
+      key = own_keys + (p - segment.position) * width;
+      value = own_values + (p - segment.position) * width;
+    } else {
+      key = reinterpret_cast<const Bf16*>(page) + (p - first) * kHd;
+      value = reinterpret_cast<const Bf16*>(page + d.kv_heads * layout.head_bytes) +
+              (p - first) * kHd;
+    }
+    CopyAsync16(keys + At<kHd>(row, piece, kKeyTile), key + piece * 8);
+    CopyAsync16(values + At<kHd>(row, piece, kKeyTile), value + piece * 8);
   }
 }
 
@@ -80,8 +101,8 @@ H1_DEVICE void Scores(const unsigned (&q)[kHd / 16][4], const unsigned char* key
 }
 
 /// Online softmax of rows g and g + 8: scores to weights, sums and outputs to the new maximum.
-template <int kHd>
-H1_DEVICE void Softmax(float (&s)[8][4], const std::int64_t (&seen)[2], int lane, float scale,
+template <int kHd, bool kMask>
+H1_DEVICE void Softmax(float (&s)[8][4], const int (&seen)[2], int lane, float scale,
                        float (&max)[2], float (&sum)[2], float (&out)[kHd / 8][4]) {
   H1_UNROLL
   for (int half = 0; half < 2; ++half) {
@@ -91,7 +112,7 @@ H1_DEVICE void Softmax(float (&s)[8][4], const std::int64_t (&seen)[2], int lane
       H1_UNROLL
       for (int i = 0; i < 2; ++i) {
         float& v = s[j][half * 2 + i];
-        v = j * 8 + lane % 4 * 2 + i <= seen[half] ? v * scale : -INFINITY;
+        v = !kMask || j * 8 + lane % 4 * 2 + i <= seen[half] ? v * scale : -INFINITY;
         best = fmaxf(best, v);
       }
     }
@@ -151,20 +172,25 @@ __global__ void __launch_bounds__(kThreads)
   unsigned char* const q_shared = shared;
   constexpr int kTileBytes = kKeyTile * kHd * 2;
   unsigned char* const kv_shared = shared + kQueryRows * kHd * 2;
-  const std::int64_t tokens = kQueryRows / at.group;
-  const std::int64_t end = at.first + tokens < segment.rows ? at.first + tokens : segment.rows;
-  const std::int64_t last = segment.position + end - 1;  // position of the last query
+  const int group = static_cast<int>(at.group), base = static_cast<int>(segment.position);
+  const int tokens = kQueryRows / group;
+  const int end = at.first + tokens < segment.rows ? at.first + tokens : segment.rows;
+  const int last = base + end - 1;  // position of the last query
   CopyQueries<kHd>(d, buffers, segment, at, q_shared);
   CopyKeys<kHd>(d, layout, batch, buffers, segment, at, 0, last, kv_shared, kv_shared + kTileBytes);
   CopyCommit();
-  std::int64_t position[2];  // of this lane's two rows
+  int position[2];  // of this lane's two rows
   H1_UNROLL
   for (int half = 0; half < 2; ++half)
-    position[half] = segment.position + at.first + (warp * 16 + half * 8 + lane / 4) / at.group;
+    position[half] = base + at.first + (warp * 16 + half * 8 + lane / 4) / group;
+  // Positions of the warp's first and last query; first > last: it has none.
+  const int warp_first = base + at.first + warp * 16 / group;
+  const int in_warp = base + at.first + (warp * 16 + 15) / group;
+  const int warp_last = in_warp < last ? in_warp : last;
   float max[2] = {-INFINITY, -INFINITY}, sum[2] = {}, out[kHd / 8][4] = {};
   unsigned q[kHd / 16][4];
-  const std::int64_t tiles = last / kKeyTile + 1;
-  for (std::int64_t t = 0; t < tiles; ++t) {
+  const int tiles = last / kKeyTile + 1;
+  for (int t = 0; t < tiles; ++t) {
     unsigned char* const keys = kv_shared + t % 2 * 2 * kTileBytes;
     if (t + 1 < tiles) {
       unsigned char* const next = kv_shared + (t + 1) % 2 * 2 * kTileBytes;
@@ -179,11 +205,17 @@ __global__ void __launch_bounds__(kThreads)
       for (int k = 0; k < kHd / 16; ++k)
         LoadMatrix4(q[k], q_shared + At<kHd>(warp * 16 + lane % 16, k * 2 + lane / 16, kQueryRows));
     }
-    float s[8][4];
-    Scores<kHd>(q, keys, lane, s);
-    const std::int64_t seen[2] = {position[0] - t * kKeyTile, position[1] - t * kKeyTile};
-    Softmax<kHd>(s, seen, lane, scale * kLog2E, max, sum, out);
-    Values<kHd>(s, keys + kTileBytes, lane, out);
+    if (warp_first <= warp_last && t * kKeyTile <= warp_last) {  // the warp has rows that see it
+      float s[8][4];
+      Scores<kHd>(q, keys, lane, s);
+      const int seen[2] = {position[0] - t * kKeyTile, position[1] - t * kKeyTile};
+      if (t * kKeyTile + kKeyTile - 1 <= warp_first) {
+        Softmax<kHd, false>(s, seen, lane, scale * kLog2E, max, sum, out);
+      } else {
+        Softmax<kHd, true>(s, seen, lane, scale * kLog2E, max, sum, out);
+      }
+      Values<kHd>(s, keys + kTileBytes, lane, out);
+    }
     __syncthreads();
   }
   H1_UNROLL

@@ -45,10 +45,11 @@ H1_DEVICE unsigned PackBf16(float low, float high) {
 }
 
 H1_DEVICE float Silu(float x) { return x / (1.0F + expf(-x)); }
-/// FALCON_H1's softplus: the identity above 20.
-H1_DEVICE float Softplus(float x) {
+/// softplus as FALCON_H1.md: the identity above 20. In double where everything is fp32.
+H1_DEVICE float Softplus(float x, float) {
   return x > 20.0F ? x : static_cast<float>(log1p(exp(static_cast<double>(x))));
 }
+H1_DEVICE float Softplus(float x, Bf16) { return x > 20.0F ? x : log1pf(expf(x)); }
 
 /// Sum over the warp by a fixed tree; every lane gets it.
 template <typename Sum>

@@ -17,11 +17,12 @@ H1_DEVICE const float* ConvInput(const Dims& d, const StateLayout& layout,
          (in_segment + d.taps - 1) * d.channels;
 }
 
-/// Row `row`'s depthwise conv: one chain over the taps, oldest first.
+/// Row `row`'s depthwise conv: one chain over the taps, oldest first; taps before the sequence add
+/// nothing.
 H1_DEVICE void Convolve(const Dims& d, const StateLayout& layout, const DeviceSegment& segment,
                         const LayerPointers& w, const float* wide, std::int64_t row,
                         std::int64_t layer, float* out) {
-  for (std::int64_t c = threadIdx.x; c < d.channels; c += kThreads) {
+  for (int c = static_cast<int>(threadIdx.x); c < d.channels; c += kThreads) {
     float sum = w.conv_bias == nullptr ? 0.0F : w.conv_bias[c];
     for (std::int64_t k = 0; k < d.taps; ++k) {
       const float* in = ConvInput(d, layout, segment, wide,
@@ -32,10 +33,37 @@ H1_DEVICE void Convolve(const Dims& d, const StateLayout& layout, const DeviceSe
   }
 }
 
+/// The same for four taps and channels in fours (every released model), with the taps' rows found
+/// once.
+H1_DEVICE void ConvolveFour(const Dims& d, const StateLayout& layout, const DeviceSegment& segment,
+                            const LayerPointers& w, const float* wide, std::int64_t row,
+                            std::int64_t layer, float* out) {
+  const float* in[4];
+  H1_UNROLL
+  for (int k = 0; k < 4; ++k)
+    in[k] = ConvInput(d, layout, segment, wide, row - segment.first_row - 3 + k, layer);
+  const int channels = static_cast<int>(d.channels);
+  for (int c = static_cast<int>(threadIdx.x) * 4; c < channels; c += kThreads * 4) {
+    float4 sum = w.conv_bias == nullptr ? make_float4(0, 0, 0, 0)
+                                        : *reinterpret_cast<const float4*>(w.conv_bias + c);
+    H1_UNROLL
+    for (int k = 0; k < 4; ++k) {
+      if (in[k] == nullptr) continue;
+      const float4 x = *reinterpret_cast<const float4*>(in[k] + c);
+      const float4 tap = *reinterpret_cast<const float4*>(w.conv + k * channels + c);
+      sum.x = fmaf(tap.x, x.x, sum.x), sum.y = fmaf(tap.y, x.y, sum.y);
+      sum.z = fmaf(tap.z, x.z, sum.z), sum.w = fmaf(tap.w, x.w, sum.w);
+    }
+    *reinterpret_cast<float4*>(out + row * channels + c) =
+        make_float4(Silu(sum.x), Silu(sum.y), Silu(sum.z), Silu(sum.w));
+  }
+}
+
+template <typename T>
 H1_DEVICE void TimeSteps(const Dims& d, const LayerPointers& w, const float* raw,
                          std::int64_t row, float* dt, float* decay) {
   for (std::int64_t h = threadIdx.x; h < d.ssm_heads; h += kThreads) {
-    float step = Softplus(raw[h] + w.dt_bias[h]);
+    float step = Softplus(raw[h] + w.dt_bias[h], T{});
     step = step < d.dt_min ? d.dt_min : step > d.dt_max ? d.dt_max : step;
     dt[row * d.ssm_heads + h] = step;
     decay[row * d.ssm_heads + h] = expf(step * w.a[h]);
@@ -62,8 +90,14 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t row = blockIdx.x, half = d.head_dim / 2;
   const DeviceSegment segment = batch.segments[batch.segment_of[row]];
   const float* wide = buffers.wide + row * d.wide;
-  Convolve(d, layout, segment, w, buffers.wide, row, layer, buffers.conv);
-  TimeSteps(d, w, wide + d.dt, row, buffers.dt, buffers.decay);
+  // x begins on a multiple of four floats, rows of wide and of the tail do when these two do.
+  if (d.taps == 4 && d.channels % 4 == 0 && d.wide % 4 == 0 && d.x % 4 == 0 &&
+      d.layers * d.ssm_inner * d.ssm_state % 4 == 0) {
+    ConvolveFour(d, layout, segment, w, buffers.wide, row, layer, buffers.conv);
+  } else {
+    Convolve(d, layout, segment, w, buffers.wide, row, layer, buffers.conv);
+  }
+  TimeSteps<T>(d, w, wide + d.dt, row, buffers.dt, buffers.decay);
   const float *cos = buffers.cos + row * half, *sin = buffers.sin + row * half;
   T* q = static_cast<T*>(buffers.q) + row * d.heads * d.head_dim;
   T* k = static_cast<T*>(buffers.k) + row * d.kv_heads * d.head_dim;
