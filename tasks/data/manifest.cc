@@ -32,7 +32,7 @@ constexpr DataSet kSets[] = {
      "https://raw.githubusercontent.com/openai/human-eval/"
      "6d43fb980f9fee3c892a914eda09951f772ad10d/data/",
      "MIT"},
-    {"humanevalplus", "HumanEval with more tests (v0.1.10)", false, "humanevalplus/",
+    {"humanevalplus", "HumanEval with more tests (v0.1.10)", true, "humanevalplus/",
      "https://raw.githubusercontent.com/evalplus/humanevalplus_release/"
      "200defce9e3429d28ca215b6dd061c0f7f31c18b/",
      "Apache-2.0"},

@@ -117,8 +117,11 @@ Result<std::string> SeccompFilter(bool processes) {
                                       SCMP_A1(SCMP_CMP_EQ, command)) == 0;
   }
   if (!processes) {
-    added = added && seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fork), 0) == 0;
-    added = added && seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(vfork), 0) == 0;
+    for (const char* name : {"fork", "vfork"}) {  // newer architectures have neither
+      const int number = seccomp_syscall_resolve_name(name);
+      added = added &&
+              (number < 0 || seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), number, 0) == 0);
+    }
     added = added && seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
                                       SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0)) == 0;
   }

@@ -24,7 +24,7 @@ try:  # the C halves of the json module, without the 8 ms that its Python half t
     def write(value):
         return "".join(pieces(value, 0))
 
-except ImportError:
+except (ImportError, TypeError):  # private parts of Python: others may come
     from json import dumps as write, loads as parse
 
 
