@@ -27,13 +27,26 @@ std::string Numbered(const std::vector<std::string>& words) {
 
 class CweMaker final : public Maker {
  public:
-  CweMaker(const Job& job, const Sources& sources) : job_(job), sources_(sources) {}
+  CweMaker(const Job& job, const Sources& sources)
+      : job_(job), sources_(sources), random_(DrawSeed(job.variant)) {
+    // lm-eval goes on with the generator that shuffled the word list.
+    std::vector<std::string> words(sources.words.size());
+    order_.Shuffle(words);
+  }
+
+  std::string LmEvalProbeText(const Draw& draw) override {
+    return fmt::format("{}\n{}{} {}", example_, draw.input, kPrefix, Numbered(draw.outputs));
+  }
 
   Result<Draw> Make(std::int64_t size, std::int64_t) override {
     const bool small = job_.length < 4096;
     H1_ASSIGN_OR_RETURN(const Draw example,
                         List(small ? 20 : 40, small ? Repeats{3, 1} : Repeats{10, 3}));
     H1_ASSIGN_OR_RETURN(Draw draw, List(size, small ? Repeats{6, 1} : Repeats{30, 3}));
+    if (job_.variant == Variant::kLmEval) {  // the example is counted and never shown
+      example_ = example.input + std::string(kPrefix) + Numbered(example.outputs);
+      return draw;
+    }
     draw.input = fmt::format("{}{} {}\n{}", example.input, example.prefix,
                              Numbered(example.outputs), draw.input);
     return draw;
@@ -62,15 +75,19 @@ class CweMaker final : public Maker {
     for (std::size_t round = 0; round < repeats.others; ++round) {
       for (std::size_t i = common; i < wanted; ++i) words.push_back(list[drawn[i]]);
     }
-    PythonRandom(kSeed).Shuffle(words);
+    if (job_.variant == Variant::kNvidia) order_ = PythonRandom(kSeed);
+    order_.Shuffle(words);
     draw.input = FillIn(kTemplate, {{"context", Numbered(words)}});
-    draw.prefix = kPrefix;
+    draw.prefix = job_.variant == Variant::kNvidia
+                      ? std::string(kPrefix)
+                      : "\n\n" + std::string(kPrefix.substr(1));  // lm-eval joins them so
     return draw;
   }
 
   const Job& job_;
   const Sources& sources_;
-  PythonRandom random_{kSeed};
+  PythonRandom random_, order_{kSeed};
+  std::string example_;
 };
 
 }  // namespace
@@ -82,6 +99,7 @@ Result<std::vector<Sample>> GenerateCwe(const Job& job, const Sources& sources,
   search.step = 10;
   search.probe = 4096;
   search.whole_estimate = true;
+  search.largest = static_cast<std::int64_t>(sources.words.size());
   return FillLength(maker, job, search, count);
 }
 

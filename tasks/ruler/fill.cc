@@ -45,11 +45,27 @@ Result<std::int64_t> FindSize(Maker& maker, const Job& job, const SizeSearch& se
   return best;
 }
 
+/// lm-eval's: upwards in steps, the answer counted too.
+Result<std::int64_t> ClimbToSize(Maker& maker, const Job& job, const SizeSearch& search,
+                                 const TokenCounter& count) {
+  const std::int64_t room = job.length - job.spec->new_tokens - search.extra_tokens;
+  std::int64_t size = search.step, tokens = 0;
+  while (tokens < room) {
+    H1_ASSIGN_OR_RETURN(const Draw draw, maker.Probe(size));
+    tokens = count(maker.LmEvalProbeText(draw));
+    if (tokens > room) return std::max<std::int64_t>(1, size - search.step);
+    size += search.step;
+    if (search.largest > 0 && size > search.largest) return search.largest;
+  }
+  return size;
+}
+
 Result<Sample> FitSample(Maker& maker, const Job& job, const SizeSearch& search, std::int64_t size,
                          std::int64_t index, const TokenCounter& count) {
   for (int retries = 0; retries < kRetries;) {
     H1_ASSIGN_OR_RETURN(Draw draw, maker.Make(size, index));
-    const std::int64_t length = count(draw.input + draw.prefix) + job.spec->new_tokens;
+    const std::int64_t length =
+        count(search.prefix_counts ? draw.input + draw.prefix : draw.input) + job.spec->new_tokens;
     if (length <= job.length) {
       return Sample{std::move(draw.input), std::move(draw.prefix), std::move(draw.outputs), length};
     }
@@ -69,7 +85,9 @@ Result<Sample> FitSample(Maker& maker, const Job& job, const SizeSearch& search,
 
 Result<std::vector<Sample>> FillLength(Maker& maker, const Job& job, const SizeSearch& search,
                                        const TokenCounter& count) {
-  H1_ASSIGN_OR_RETURN(const std::int64_t size, FindSize(maker, job, search, count));
+  H1_ASSIGN_OR_RETURN(const std::int64_t size, job.variant == Variant::kNvidia
+                                                   ? FindSize(maker, job, search, count)
+                                                   : ClimbToSize(maker, job, search, count));
   std::vector<Sample> samples;
   for (std::int64_t index = 0; index < job.samples; ++index) {
     H1_ASSIGN_OR_RETURN(Sample sample, FitSample(maker, job, search, size, index, count));
@@ -93,6 +111,10 @@ Result<std::vector<Sample>> Generate(const Job& job, const Sources& sources,
       return GenerateQa(job, sources, count);
   }
   return Internal("no such kind of RULER task");
+}
+
+std::string PythonList(const std::vector<std::string>& texts) {
+  return fmt::format("['{}']", fmt::join(texts, "', '"));
 }
 
 std::string ReplaceAll(std::string_view text, std::string_view what, std::string_view with) {

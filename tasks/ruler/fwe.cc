@@ -53,12 +53,14 @@ Draw Text(const std::vector<std::string>& vocabulary, std::int64_t words) {
 
 /// Upstream's search goes up in steps, and every sample has words of its own.
 Result<std::vector<Sample>> GenerateFwe(const Job& job, const TokenCounter& count) {
-  const std::int64_t room = job.length - job.spec->new_tokens;
+  // lm-eval leaves no room for the answer.
+  const std::int64_t room =
+      job.variant == Variant::kNvidia ? job.length - job.spec->new_tokens : job.length;
   const std::int64_t vocabulary_size = room / 50, step = room / 32;
   if (vocabulary_size < 4)
     return InvalidArgument(
         "fwe: {} tokens are too few for three words and the dots: use 256 or more", job.length);
-  PythonRandom random(kSeed);
+  PythonRandom random(DrawSeed(job.variant));
   const auto tokens = [&](const Draw& draw) { return count(draw.input + draw.prefix); };
   const auto first = Vocabulary(random, static_cast<std::size_t>(vocabulary_size));
   std::int64_t words = room / static_cast<std::int64_t>(kLetters);

@@ -17,7 +17,12 @@ constexpr std::size_t kDepths = 40;
 
 class NiahMaker final : public Maker {
  public:
-  NiahMaker(const Spec& spec, const Sources& sources) : spec_(spec), sources_(sources) {}
+  NiahMaker(const Job& job, const Sources& sources)
+      : spec_(*job.spec), sources_(sources), random_(DrawSeed(job.variant)) {}
+
+  std::string LmEvalProbeText(const Draw& draw) override {
+    return fmt::format("{}{}", draw.input, fmt::join(draw.outputs, " "));
+  }
 
   Result<Draw> Make(std::int64_t size, std::int64_t) override {
     std::vector<std::string> keys, needles;
@@ -127,17 +132,20 @@ class NiahMaker final : public Maker {
 
   const Spec& spec_;
   const Sources& sources_;
-  PythonRandom random_{kSeed};
+  PythonRandom random_;
 };
 
 }  // namespace
 
 Result<std::vector<Sample>> GenerateNiah(const Job& job, const Sources& sources,
                                          const TokenCounter& count) {
-  NiahMaker maker(*job.spec, sources);
+  NiahMaker maker(job, sources);
   SizeSearch search;
   search.step = job.spec->haystack == Haystack::kEssay ? 500 : (job.length < 4096 ? 5 : 25);
   search.probe = search.step;
+  search.prefix_counts = job.variant == Variant::kNvidia;
+  if (job.spec->haystack == Haystack::kEssay)
+    search.largest = static_cast<std::int64_t>(sources.essays.words.size());
   return FillLength(maker, job, search, count);
 }
 

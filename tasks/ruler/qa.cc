@@ -15,7 +15,12 @@ constexpr std::string_view kPrefix = " Answer:";
 
 class QaMaker final : public Maker {
  public:
-  QaMaker(const Job& job, const QuestionSet& set) : job_(job), set_(set) {}
+  QaMaker(const Job& job, const QuestionSet& set)
+      : job_(job), set_(set), random_(DrawSeed(job.variant)) {}
+
+  std::string LmEvalProbeText(const Draw& draw) override {
+    return draw.input + " " + PythonList(draw.outputs);
+  }
 
   bool SameEveryTime(std::int64_t size, std::int64_t index) const override {
     return static_cast<std::size_t>(size) <=
@@ -76,7 +81,7 @@ class QaMaker final : public Maker {
 
   const Job& job_;
   const QuestionSet& set_;
-  PythonRandom random_{kSeed};
+  PythonRandom random_;
 };
 
 }  // namespace
@@ -93,6 +98,8 @@ Result<std::vector<Sample>> GenerateQa(const Job& job, const Sources& sources,
   QaMaker maker(job, set);
   SizeSearch search;
   search.step = search.probe = 10;
+  search.prefix_counts = job.variant == Variant::kNvidia;
+  search.largest = static_cast<std::int64_t>(set.documents.size());
   return FillLength(maker, job, search, count);
 }
 

@@ -20,6 +20,15 @@ constexpr std::string_view kValue = "12345";  // the example's, until it is repl
 
 class VtMaker final : public Maker {
  public:
+  explicit VtMaker(Variant variant)
+      : lm_eval_(variant == Variant::kLmEval),
+        random_(DrawSeed(variant)),
+        numpy_(lm_eval_ ? 1234 : kSeed) {}  // lm-eval seeds NumPy with 1234
+
+  std::string LmEvalProbeText(const Draw& draw) override {
+    return draw.input + draw.prefix + " " + PythonList(draw.outputs);
+  }
+
   /// From here on draws are of the question; before, they were of the example.
   void StartQuestions(std::string example) {
     example_ = std::move(example);
@@ -30,7 +39,7 @@ class VtMaker final : public Maker {
 
   Result<Draw> Make(std::int64_t size, std::int64_t) override {
     H1_ASSIGN_OR_RETURN(Draw draw, Chain(size));
-    if (!is_example_) draw.input = FreshExample() + "\n" + draw.input;
+    if (!is_example_) draw.input = FreshExample() + (lm_eval_ ? "\n\n" : "\n") + draw.input;
     return draw;
   }
 
@@ -43,6 +52,24 @@ class VtMaker final : public Maker {
   }
 
   std::string Value() { return std::to_string(numpy_.RandInt(10000, 99999)); }
+
+  /// Lines among which the statements go. lm-eval's end with a line feed of their own, and as few
+  /// as statements are cut at full stops.
+  std::vector<std::string> Noise(std::size_t size) const {
+    if (!lm_eval_) return std::vector<std::string>(size, std::string(kNoiseText));
+    const std::string line = std::string(kNoiseText) + "\n";
+    if (size > kVariables) return std::vector<std::string>(size, line);
+    std::vector<std::string> parts;
+    for (std::size_t i = 0; i < size; ++i) {
+      for (std::size_t start = 0; start <= line.size();) {
+        const std::size_t stop = std::min(line.find('.', start), line.size());
+        const std::string part = line.substr(start, stop - start);
+        parts.push_back(part.find_first_not_of(" \n") == std::string::npos ? part : part + ".");
+        start = stop + 1;
+      }
+    }
+    return parts;
+  }
 
   Result<Draw> Chain(std::int64_t size) {
     if (static_cast<std::size_t>(size) < kVariables) {
@@ -60,8 +87,8 @@ class VtMaker final : public Maker {
     while (std::set<std::string>(draw.outputs.begin(), draw.outputs.end()).size() < kVariables) {
       for (std::string& name : draw.outputs) name = Name(letters);
     }
-    const std::string value = is_example_ ? std::string(kValue) : Value();
-    std::vector<std::string> lines(static_cast<std::size_t>(size), std::string(kNoiseText));
+    const std::string value = is_example_ && !lm_eval_ ? std::string(kValue) : Value();
+    std::vector<std::string> lines = Noise(static_cast<std::size_t>(size));
     std::vector<std::size_t> places = random_.Sample(lines.size(), kVariables);
     std::sort(places.begin(), places.end());
     for (std::size_t i = 0; i < kVariables; ++i) {
@@ -71,10 +98,13 @@ class VtMaker final : public Maker {
       lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(places[i] + i), statement);
     }
     const std::string context =
-        ReplaceAll(fmt::format("{}", fmt::join(lines, "\n")), ". \n", ".\n");
+        ReplaceAll(fmt::format("{}", fmt::join(lines, lm_eval_ ? " " : "\n")), ". \n", ".\n");
     const std::string number = std::to_string(kVariables);
     draw.input = FillIn(kTemplate, {{"context", context}, {"query", value}});
     draw.prefix = FillIn(kPrefix, {{"num_v", number}, {"query", value}});
+    if (lm_eval_)
+      draw.prefix = ReplaceAll(draw.prefix, "assigned", "assgined");  // as it stands there
+    if (lm_eval_ && !is_example_) draw.prefix.pop_back();             // stripped
     return draw;
   }
 
@@ -91,19 +121,19 @@ class VtMaker final : public Maker {
     std::reverse(names.begin(), names.end());
     std::string text = example_;
     for (const std::string& name : names) text = ReplaceAll(text, name, Name(name.size()));
-    return ReplaceAll(text, kValue, Value());
+    return lm_eval_ ? text : ReplaceAll(text, kValue, Value());
   }
 
-  bool is_example_ = true;
+  bool lm_eval_, is_example_ = true;
   std::string example_;
-  PythonRandom random_{kSeed};
-  NumpyRandom numpy_{kSeed};
+  PythonRandom random_;
+  NumpyRandom numpy_;
 };
 
 }  // namespace
 
 Result<std::vector<Sample>> GenerateVt(const Job& job, const TokenCounter& count) {
-  VtMaker maker;
+  VtMaker maker(job.variant);
   Spec example_spec = *job.spec;
   example_spec.new_tokens = 0;
   SizeSearch search;
@@ -113,7 +143,8 @@ Result<std::vector<Sample>> GenerateVt(const Job& job, const TokenCounter& count
   if (!examples.ok()) return examples.status().WithContext("vt's worked example, 500 tokens");
   const Sample& one = examples->front();
   const std::string example =
-      fmt::format("{}{} {}\n", one.input, one.prefix, fmt::join(one.outputs, " "));
+      fmt::format("{}{} {}{}", one.input, one.prefix, fmt::join(one.outputs, " "),
+                  job.variant == Variant::kLmEval ? "\n\n" : "\n");
   maker.StartQuestions(example);
   search.step = search.probe = job.length < 4096 ? 5 : 10;
   search.extra_tokens = count(example);

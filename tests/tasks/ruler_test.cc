@@ -162,11 +162,53 @@ TEST_F(RulerTest, AllAndPartScore) {
 }
 
 TEST(RulerScoring, CaseAndControlCharacters) {
-  EXPECT_EQ(ruler::CleanResponse(" \ta\x01" "b\x02 "), "a\nb");
+  EXPECT_EQ(ruler::CleanResponse(" \ta\x01"
+                                 "b\x02 "),
+            "a\nb");
   EXPECT_EQ(ruler::CleanResponse("\x00\x01"), "");
   EXPECT_EQ(ruler::CountFound("das ÄRGER", {"Ärger", "x"}), 1U);
   EXPECT_EQ(ruler::CountFound("a\xff", {"A"}), 1U);  // hostile bytes
   EXPECT_EQ(ruler::CountFound("12", {"1", "2", "3"}), 2U);
+}
+
+TEST_F(RulerTest, LmEvalsDifferencesAreThere) {
+  const auto prompt = [&](const std::string& name, const std::string& variant) {
+    TaskOptions options = Options({name});
+    options.ruler_variant = variant;
+    const auto task = Load(options);
+    return task->BuildRequest(task->documents()[1]).context;
+  };
+  const auto times = [](const std::string& text, const std::string& part) {
+    std::size_t count = 0;
+    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+      ++count;
+    return count;
+  };
+  for (const ruler::Spec& spec : ruler::Specs())
+    EXPECT_NE(prompt(spec.name, "nvidia"), prompt(spec.name, "lm-eval")) << spec.name;
+  // The worked example of cwe is counted and not shown; the prefix follows a blank line.
+  EXPECT_EQ(times(prompt("cwe", "nvidia"), "Below is a numbered list"), 2U);
+  EXPECT_EQ(times(prompt("cwe", "lm-eval"), "Below is a numbered list"), 1U);
+  ExpectPart(prompt("cwe", "lm-eval"), "list?\n\nAnswer: The top 10");
+  // vt: a misspelling, lines joined by a space, a blank line after the example, a stripped prefix.
+  const std::string vt = prompt("vt", "lm-eval");
+  EXPECT_EQ(times(vt, "assgined"), 2U);
+  EXPECT_EQ(times(prompt("vt", "nvidia"), "assgined"), 0U);
+  ExpectPart(vt, "back again.\n The grass");
+  ExpectPart(vt, "\n\n\n\nMemorize and track");
+  EXPECT_EQ(vt.substr(vt.size() - 9), "they are:");
+  const std::string nvidia = prompt("vt", "nvidia");
+  EXPECT_EQ(nvidia.substr(nvidia.size() - 10), "they are: ");
+  // fwe does not leave room for its answer.
+  EXPECT_LE(Words(prompt("fwe", "nvidia")), 4096 - 50);
+  EXPECT_LE(Words(prompt("fwe", "lm-eval")), 4096);
+  EXPECT_GT(Words(prompt("fwe", "lm-eval")), Words(prompt("fwe", "nvidia")));
+  // cwe stops at the word list where NVIDIA's goes on to a larger one.
+  TaskOptions options = Options({"cwe"});
+  options.lengths = {131072};
+  ExpectPart(Refusal(options), "english_words.json");
+  options.ruler_variant = "lm-eval";
+  EXPECT_NE(Load(options), nullptr);
 }
 
 TEST_F(RulerTest, ImportsUpstreamsFiles) {
@@ -201,7 +243,8 @@ TEST_F(RulerTest, ImportsUpstreamsFiles) {
 }
 
 TEST_F(RulerTest, WhatCannotExistIsRefused) {
-  const auto refusal = [&](const std::string& name, std::int64_t length, const TokenCounter& count) {
+  const auto refusal = [&](const std::string& name, std::int64_t length,
+                           const TokenCounter& count) {
     TaskOptions options = Options({name});
     options.lengths = {length};
     options.count_tokens = count;
@@ -285,14 +328,15 @@ TEST(RulerSentences, EndsWhereASentenceEnds) {
 
 TEST(RulerSentences, FrozenByDigest) {
   // A change of the splitter changes prompts: give it a new name then.
-  EXPECT_EQ(ruler::EssayDigest(ruler::SplitEssays(
-                "Dr. No met J. Smith. \"Why?\" He asked. It cost $3.50 (about 9 a.m. in May).\xc2\xa0So!")),
+  EXPECT_EQ(ruler::EssayDigest(ruler::SplitEssays("Dr. No met J. Smith. \"Why?\" He asked. It cost "
+                                                  "$3.50 (about 9 a.m. in May).\xc2\xa0So!")),
             "692e13e67a4eee00c41f76cd333287d666e31f1567cdc5e399fc8affa056284f");
   H1_NEED_SHARED();
-  const auto sources =
-      ruler::ReadSources(h1bench::testing::SharedDir() / "data", {false, false, true, false, false});
+  const auto sources = ruler::ReadSources(h1bench::testing::SharedDir() / "data",
+                                          {false, false, true, false, false});
   ASSERT_TRUE(sources.ok()) << sources.status().message();
-  EXPECT_EQ(ruler::EssayDigest(sources->essays), "0ede2c8539c3c213fb8bcb9027d8d7ec5e3261c2083a1aee155e581130ef8518");
+  EXPECT_EQ(ruler::EssayDigest(sources->essays),
+            "0ede2c8539c3c213fb8bcb9027d8d7ec5e3261c2083a1aee155e581130ef8518");
 }
 
 TEST(RulerDraws, PythonsOwnVectors) {
