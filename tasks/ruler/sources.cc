@@ -262,7 +262,7 @@ Status ReadHotpot(Reader& reader, QuestionSet& set) {
     question.answers.emplace_back();
     const Json* context = item.Find("context");
     const auto texts = context != nullptr ? HotpotParagraphs(*context) : std::nullopt;
-    if (!texts || !GetString(item, "question", question.text) ||
+    if (!texts || texts->empty() || !GetString(item, "question", question.text) ||
         !GetString(item, "answer", question.answers[0])) {
       return reader.Wrong(name, fmt::format("question, answer and context in row {}", row));
     }

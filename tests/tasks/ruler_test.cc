@@ -266,7 +266,7 @@ TEST_F(RulerTest, WhatCannotExistIsRefused) {
     rows += fmt::format(R"({}["T{}", ["{}"]])", i == 0 ? "" : ",", i, paragraph);
   Write(folder_ / "longcontext/hotpotqa/hotpot_dev_distractor_v1.json",
         R"([{"question": "Q?", "answer": "A", "context": [)" + rows + R"(]}, {"question": "Q?",
-        "answer": "A", "context": []}])");
+        "answer": "A", "context": [["T", ["x"]]]}])");
   ExpectPart(refusal("qa_2", 4096, Words), "upstream's script never ends here");
 }
 
@@ -292,6 +292,14 @@ TEST_F(RulerTest, OptionsAndSourcesAreChecked) {
   ExpectPart(Refusal(options), "give one (--model DIR)");
   Write(folder_ / "longcontext/squad/dev-v2.0.json", R"({"data": [{"paragraphs": [{}]}]})");
   ExpectPart(Refusal(Options({"qa_1"})), "a context in every paragraph of article 0");
+  const fs::path hotpot = folder_ / "longcontext/hotpotqa/hotpot_dev_distractor_v1.json";
+  for (const char* bad : {"{}", "[1]", R"([{"question": "Q", "answer": "A", "context": []}])",
+                          R"([{"question": "Q", "answer": "A", "context": [["T", [1]]]}])",
+                          R"([{"question": "Q", "answer": "A", "context": {"title": ["T"],
+                          "sentences": []}}])"}) {
+    Write(hotpot, bad);
+    ExpectPart(Refusal(Options({"qa_2"})), "hotpot_dev_distractor_v1.json: expected");
+  }
   fs::remove(folder_ / "longcontext/wonderwords/nounlist.txt");
   ExpectPart(Refusal(Options({"niah_single_1"})), "nounlist.txt: not there");
   fs::remove_all(folder_ / "longcontext/paulgraham");
