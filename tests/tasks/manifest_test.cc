@@ -28,6 +28,8 @@ TEST(Manifest, TableIsConsistent) {
   }
   EXPECT_EQ(SelectFiles({"mmlu"})->size(), 114U);
   EXPECT_EQ(SelectFiles({})->size(), 114U + 2 + 1 + 2);
+  EXPECT_EQ(SelectFiles({"wonderwords"})->size(), 3U);
+  EXPECT_EQ(SelectFiles({"essays"})->size(), 49U);
   EXPECT_EQ(FindKnownFile("mmlu/test/alchemy_test.csv"), nullptr);
   EXPECT_NE(SelectFiles({"mmlv"}).status().message().find("did you mean mmlu"), std::string::npos);
   EXPECT_EQ(UpstreamUrl(*FindKnownFile("gsm8k/test.jsonl")),
