@@ -51,6 +51,7 @@ Result<ModelFacts> CheckpointModels::Read(const std::filesystem::path& folder) {
     facts.weight_bytes[PrecisionName(precision)] =
         PlanMemory(checkpoint.config().shape, options, 0, 0).weights;
   }
+  facts.chat = checkpoint.CheckChat();
   H1_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Open(folder));
   const auto shared = std::make_shared<const Tokenizer>(std::move(tokenizer));
   facts.count_tokens = [shared](std::string_view text) {

@@ -30,6 +30,10 @@ void AddTaskArguments(CLI::App& app, TaskArguments& arguments) {
                  "ruler: max over the answers of a question (default) or their mean");
   app.add_option("--ruler-files", options.ruler_files,
                  "ruler: folder with the JSON lines of upstream's scripts, LENGTH/TASK.jsonl");
+  app.add_flag("--chat", arguments.chat,
+               "With the chat template: shots and question in one user message (mmlu, gsm8k, "
+               "gsm8k_cot, humaneval, humaneval_instruct)");
+  app.add_flag("--multiturn", arguments.multiturn, "With --chat: every shot as two messages");
   app.add_option("--model", arguments.model,
                  "niah, ruler: folder or tokenizer.json that counts the tokens");
 }
@@ -38,6 +42,9 @@ Result<std::unique_ptr<tasks::Task>> LoadFromArguments(const TaskArguments& argu
   tasks::TaskOptions options = arguments.options;
   options.data =
       arguments.data.empty() ? tasks::DefaultDataFolder() : std::filesystem::path(arguments.data);
+  if (arguments.multiturn && !arguments.chat)
+    return InvalidArgument("--multiturn says how --chat asks: give both");
+  if (arguments.chat) options.chat = arguments.multiturn ? "multiturn" : "single";
   if (!arguments.model.empty()) {
     H1_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Open(arguments.model));
     auto shared = std::make_shared<Tokenizer>(std::move(tokenizer));

@@ -12,6 +12,7 @@ namespace h1bench::cli {
 /// A task and its options on a command line (prompts, grade).
 struct TaskArguments {
   std::string task, data, model;
+  bool chat = false, multiturn = false;
   tasks::TaskOptions options;
 };
 

@@ -22,6 +22,7 @@ Status CheckAllowed(const std::string& task, const TaskOptions& options,
       {"ruler_variant", !options.ruler_variant.empty()},
       {"ruler_qa", !options.ruler_qa.empty()},
       {"ruler_files", !options.ruler_files.empty()},
+      {"chat", !options.chat.empty()},
   };
   for (const auto& [name, is_set] : set) {
     if (is_set && std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {

@@ -101,7 +101,8 @@ struct TaskOptions {
   std::string ruler_variant;            // nvidia or lm-eval
   std::string ruler_qa;                 // max or mean
   std::filesystem::path ruler_files;    // folder of upstream's JSON lines, instead of drawing
-  TokenCounter count_tokens;            // niah, ruler; thread-safe
+  std::string chat;           // "single" or "multiturn": the model's chat template; empty: none
+  TokenCounter count_tokens;  // niah, ruler; thread-safe
 };
 
 /// A task with its data read.

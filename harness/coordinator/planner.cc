@@ -78,6 +78,11 @@ class Planner {
     for (const SuiteTask& entry : suite_.tasks) {
       tasks::TaskOptions options = ParseTaskOptions(entry.options, options_.data, suite_.seed);
       options.count_tokens = facts.count_tokens;
+      if (!options.chat.empty() && !facts.chat.ok()) {
+        return facts.chat.WithContext(fmt::format("{}:{}: task {}: chat: {}",
+                                                  options_.suite_path.string(), entry.line,
+                                                  entry.name, options.chat));
+      }
       Result<std::unique_ptr<tasks::Task>> task = tasks::LoadTask(entry.task, options);
       if (!task.ok())
         return task.status().WithContext(

@@ -29,6 +29,7 @@ tasks::TaskOptions ParseTaskOptions(const Json& options, const std::filesystem::
     const Json* value = options.Find(key);
     return value != nullptr && value->is_string() ? value->as_string() : std::string();
   };
+  parsed.chat = string("chat");
   parsed.ruler_variant = string("ruler_variant");
   parsed.ruler_qa = string("ruler_qa");
   parsed.ruler_files = string("ruler_files");

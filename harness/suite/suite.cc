@@ -19,7 +19,7 @@ const std::vector<std::string> kTaskKeys = {
     "task",           "name",    "shots",       "limit",         "subjects",
     "max_new_tokens", "repeats", "temperature", "top_p",         "fewshot_world_size",
     "lengths",        "depths",  "samples",     "ruler_variant", "ruler_qa",
-    "ruler_files"};
+    "ruler_files",    "chat"};
 const std::vector<std::string> kPrecisions = {"bf16", "fp32"};
 constexpr std::int64_t kMany = 1'000'000'000;
 
@@ -200,6 +200,11 @@ class SuiteReader {
       options.Set(key, value);
     } else if (key == "ruler_variant" || key == "ruler_qa") {
       H1_ASSIGN_OR_RETURN(const std::string value, ReadString(file_, node, key));
+      options.Set(key, value);
+    } else if (key == "chat") {
+      H1_ASSIGN_OR_RETURN(const std::string value, ReadString(file_, node, key));
+      if (value != "single" && value != "multiturn")
+        return Expected(file_, node, key, "single or multiturn");
       options.Set(key, value);
     } else if (key == "ruler_files") {
       H1_ASSIGN_OR_RETURN(const std::filesystem::path value, ReadPath(node, key));

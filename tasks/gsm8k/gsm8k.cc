@@ -2,6 +2,7 @@
 #include "tasks/fewshot/python_random.h"
 #include "tasks/gsm8k/cot_exemplars.h"
 #include "tasks/options.h"
+#include "tasks/prompt.h"
 #include "tasks/registry.h"
 #include "tasks/scoring/answers.h"
 
@@ -21,7 +22,7 @@ class WordProblems : public Task {
 
   Request BuildRequest(const Document& document) const override {
     Request request;
-    request.context = Context(document);
+    request.context = RenderPrompt(PromptOf(document), chat_);
     request.stops = {cot() ? "Q:" : "Question:", "</s>", "<|im_end|>"};
     request.max_new_tokens = max_new_tokens_;
     request.temperature = temperature_;
@@ -52,23 +53,24 @@ class WordProblems : public Task {
         .Set("chance", 0.0)
         .Set("groups", Json(Json::Object{}));
     json.Set("headline", "micro").Set("version", 1);
-    json.Set(
-        "protocol",
-        fmt::format("lm-eval {} 3.0: {}-shot, at most {} new tokens, {}", name(), shots_,
-                    max_new_tokens_,
-                    temperature_ == 0 ? "greedy" : fmt::format("temperature {}", temperature_)));
+    json.Set("protocol",
+             fmt::format("lm-eval {} 3.0: {}-shot, at most {} new tokens, {}{}", name(), shots_,
+                         max_new_tokens_,
+                         temperature_ == 0 ? "greedy" : fmt::format("temperature {}", temperature_),
+                         ChatNote(chat_)));
     return json;
   }
 
  protected:
   virtual bool cot() const = 0;
-  virtual std::string Context(const Document& document) const = 0;
+  virtual Prompt PromptOf(const Document& document) const = 0;
   const char* name() const { return cot() ? "gsm8k_cot" : "gsm8k"; }
 
   Status LoadCommon(const TaskOptions& options, std::int64_t shots, std::int64_t most_shots) {
     H1_RETURN_IF_ERROR(CheckAllowed(name(), options,
                                     {"shots", "limit", "max_new_tokens", "repeats", "temperature",
-                                     "top_p", "fewshot_world_size"}));
+                                     "top_p", "fewshot_world_size", "chat"}));
+    H1_ASSIGN_OR_RETURN(chat_, ParseChatForm(name(), options.chat));
     H1_RETURN_IF_ERROR(CheckSampling(name(), options));
     H1_ASSIGN_OR_RETURN(shots_, Or(name(), "shots", options.shots, shots, 0, most_shots));
     H1_ASSIGN_OR_RETURN(max_new_tokens_, Or(name(), "max_new_tokens", options.max_new_tokens,
@@ -90,6 +92,7 @@ class WordProblems : public Task {
     return Status::Ok();
   }
 
+  ChatForm chat_ = ChatForm::kNone;
   std::int64_t shots_ = 0, max_new_tokens_ = kDefaultTokens;
   double temperature_ = 0, top_p_ = 1;
   std::vector<Document> documents_;
@@ -117,9 +120,13 @@ class Gsm8k final : public WordProblems {
  private:
   bool cot() const override { return false; }
 
-  std::string Context(const Document& document) const override {
-    return shots_of_[static_cast<std::size_t>(document.index)] +
-           "Question: " + document.data.Find("question")->as_string() + "\nAnswer:";
+  static std::string Ask(const std::string& question) {
+    return "Question: " + question + "\nAnswer:";
+  }
+
+  Prompt PromptOf(const Document& document) const override {
+    return {"", shots_of_[static_cast<std::size_t>(document.index)],
+            Ask(document.data.Find("question")->as_string()), ""};
   }
 
   /// lm-eval visits documents in order, each visit draws anew; on W ranks document d gets draw d /
@@ -129,21 +136,21 @@ class Gsm8k final : public WordProblems {
     const auto seed = static_cast<std::uint64_t>(options.seed);
     PythonRandom random(options.seed < 0 ? 0 - seed : seed);
     const auto world = static_cast<std::size_t>(options.fewshot_world_size);
-    std::string current;
+    std::vector<Shot> current;
     for (std::size_t d = 0; d < documents_.size(); ++d) {
       if (d % world == 0) {
         current.clear();
         for (const std::size_t row :
              random.Sample(train.size(), static_cast<std::size_t>(shots_))) {
-          current += "Question: " + train[row].Find("question")->as_string() +
-                     "\nAnswer: " + train[row].Find("answer")->as_string() + "\n\n";
+          current.push_back({Ask(train[row].Find("question")->as_string()),
+                             train[row].Find("answer")->as_string()});
         }
       }
       shots_of_.push_back(current);
     }
   }
 
-  std::vector<std::string> shots_of_;  // by document
+  std::vector<std::vector<Shot>> shots_of_;  // by document
 };
 
 class Gsm8kCot final : public WordProblems {
@@ -155,7 +162,7 @@ class Gsm8kCot final : public WordProblems {
     digest_ = digest.Finish();
     for (std::int64_t shot = 0; shot < shots_; ++shot) {
       const CotExemplar& exemplar = kCotExemplars[static_cast<std::size_t>(shot)];
-      header_ += fmt::format("Q: {}\nA: {}\n\n", exemplar.question, exemplar.answer);
+      shots_of_all_.push_back({Ask(exemplar.question), std::string(exemplar.answer)});
     }
     // Gold is what follows the last ####, stripped.
     for (Document& document : documents_) {
@@ -168,10 +175,11 @@ class Gsm8kCot final : public WordProblems {
 
  private:
   bool cot() const override { return true; }
-  std::string Context(const Document& document) const override {
-    return header_ + "Q: " + document.data.Find("question")->as_string() + "\nA:";
+  static std::string Ask(std::string_view question) { return fmt::format("Q: {}\nA:", question); }
+  Prompt PromptOf(const Document& document) const override {
+    return {"", shots_of_all_, Ask(document.data.Find("question")->as_string()), ""};
   }
-  std::string header_;
+  std::vector<Shot> shots_of_all_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "tasks/data_file.h"
 #include "tasks/options.h"
+#include "tasks/prompt.h"
 #include "tasks/registry.h"
 
 /// HumanEval (Chen et al., arXiv 2107.03374) as lm-eval's `humaneval` 1.0 and
@@ -15,7 +16,8 @@ class HumanEval : public Task {
 
   Status Load(const TaskOptions& options) {
     H1_RETURN_IF_ERROR(CheckAllowed(
-        name(), options, {"limit", "max_new_tokens", "repeats", "temperature", "top_p"}));
+        name(), options, {"limit", "max_new_tokens", "repeats", "temperature", "top_p", "chat"}));
+    H1_ASSIGN_OR_RETURN(chat_, ParseChatForm(name(), options.chat));
     H1_RETURN_IF_ERROR(CheckSampling(name(), options));
     H1_ASSIGN_OR_RETURN(max_new_tokens_, Or(name(), "max_new_tokens", options.max_new_tokens,
                                             kDefaultTokens, 1, 1 << 20));
@@ -50,13 +52,16 @@ class HumanEval : public Task {
   Request BuildRequest(const Document& document) const override {
     const std::string& prompt = document.data.Find("prompt")->as_string();
     Request request;
-    request.context = prompt;
+    Prompt parts;
+    parts.question = prompt;
     if (instruct_) {
-      request.context =
+      parts.question =
           "Write a solution to the following problem and make sure that it passes the "
           "tests:\n```python\n" +
-          prompt + "\n```\nHere is the completed function:\n```python\n" + prompt + "\n";
+          prompt + "\n```\n";
+      parts.started = "Here is the completed function:\n```python\n" + prompt + "\n";
     }
+    request.context = RenderPrompt(parts, chat_);
     request.stops = {"\nclass", "\ndef", "\n#", "\nif", "\nprint"};
     request.max_new_tokens = max_new_tokens_;
     request.temperature = temperature_;
@@ -96,12 +101,12 @@ class HumanEval : public Task {
         .Set("headline", "micro")
         .Set("version", 1)
         .Set("code", true);
-    json.Set(
-        "protocol",
-        fmt::format(
-            "lm-eval {}: 0-shot, at most {} new tokens, {}, judged in a sandbox with 3 s a program",
-            instruct_ ? "humaneval_instruct 4.0" : "humaneval 1.0", max_new_tokens_,
-            temperature_ == 0 ? "greedy" : fmt::format("temperature {}", temperature_)));
+    json.Set("protocol",
+             fmt::format("lm-eval {}: 0-shot, at most {} new tokens, {}, judged in a sandbox with "
+                         "3 s a program{}",
+                         instruct_ ? "humaneval_instruct 4.0" : "humaneval 1.0", max_new_tokens_,
+                         temperature_ == 0 ? "greedy" : fmt::format("temperature {}", temperature_),
+                         ChatNote(chat_)));
     return json;
   }
 
@@ -109,6 +114,7 @@ class HumanEval : public Task {
   const char* name() const { return instruct_ ? "humaneval_instruct" : "humaneval"; }
 
   bool instruct_;
+  ChatForm chat_ = ChatForm::kNone;
   std::int64_t max_new_tokens_ = kDefaultTokens;
   double temperature_ = 0, top_p_ = 1;
   std::vector<Document> documents_;

@@ -6,6 +6,7 @@
 #include "tasks/data_file.h"
 #include "tasks/mmlu/subjects.h"
 #include "tasks/options.h"
+#include "tasks/prompt.h"
 #include "tasks/registry.h"
 #include "tasks/scoring/answers.h"
 
@@ -39,7 +40,8 @@ Status CheckRows(const std::filesystem::path& file, const std::vector<Row>& rows
 class Mmlu final : public Task {
  public:
   Status Load(const TaskOptions& options) {
-    H1_RETURN_IF_ERROR(CheckAllowed("mmlu", options, {"shots", "subjects", "limit"}));
+    H1_RETURN_IF_ERROR(CheckAllowed("mmlu", options, {"shots", "subjects", "limit", "chat"}));
+    H1_ASSIGN_OR_RETURN(chat_, ParseChatForm("mmlu", options.chat));
     H1_ASSIGN_OR_RETURN(shots_, Or("mmlu", "shots", options.shots, 5, 0, 5));
     H1_ASSIGN_OR_RETURN(const std::filesystem::path folder, DataFolder(options, "mmlu"));
     H1_RETURN_IF_ERROR(ChooseSubjects(options.subjects));
@@ -56,8 +58,11 @@ class Mmlu final : public Task {
 
   Request BuildRequest(const Document& document) const override {
     Request request;
-    request.context = headers_.at(document.subset) + document.data.Find("question")->as_string();
-    for (const char letter : kLetters) request.continuations.push_back(std::string(" ") + letter);
+    Prompt prompt = prompts_.at(document.subset);
+    prompt.question = document.data.Find("question")->as_string();
+    request.context = RenderPrompt(prompt, chat_);
+    for (const char letter : kLetters)
+      request.continuations.push_back(Continuation(std::string(1, letter), chat_));
     return request;
   }
 
@@ -93,11 +98,10 @@ class Mmlu final : public Task {
         .Set("primary", "acc")
         .Set("metrics", Strings({"acc"}));
     json.Set("chance", 0.25).Set("groups", by_group).Set("headline", "micro").Set("version", 1);
-    json.Set(
-        "protocol",
-        fmt::format(
-            "lm-eval mmlu 1.0: {}-shot from dev in file order, log-likelihood of \" A\" to \" D\"",
-            shots_));
+    json.Set("protocol", fmt::format("lm-eval mmlu 1.0: {}-shot from dev in file order, "
+                                     "log-likelihood of \"{}A\" to \"{}D\"{}",
+                                     shots_, chat_ == ChatForm::kNone ? " " : "",
+                                     chat_ == ChatForm::kNone ? " " : "", ChatNote(chat_)));
     return json;
   }
 
@@ -135,13 +139,13 @@ class Mmlu final : public Task {
     }
     std::string name = subject;
     std::replace(name.begin(), name.end(), '_', ' ');
-    std::string header = fmt::format(
+    Prompt& prompt = prompts_[subject];
+    prompt.system = fmt::format(
         "The following are multiple choice questions (with answers) about {}.\n\n", name);
     for (std::int64_t shot = 0; shot < shots_; ++shot) {
       const Row& row = shots[static_cast<std::size_t>(shot)];
-      header += Question(row) + " " + row[5] + "\n\n";
+      prompt.shots.push_back({Question(row), row[5]});
     }
-    headers_[subject] = std::move(header);
     for (std::size_t i = 0; i < rows.size() && (limit < 0 || static_cast<std::int64_t>(i) < limit);
          ++i) {
       Document document;
@@ -156,7 +160,8 @@ class Mmlu final : public Task {
 
   std::int64_t shots_ = 5;
   std::vector<const MmluSubject*> subjects_;
-  std::map<std::string, std::string> headers_;  // subject -> description and shots
+  ChatForm chat_ = ChatForm::kNone;
+  std::map<std::string, Prompt> prompts_;  // subject -> description and shots
   std::vector<Document> documents_;
   std::string digest_;
 };

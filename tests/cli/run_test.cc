@@ -272,5 +272,17 @@ TEST(RunErrorsTest, MistakesHaveTheirExitCodes) {
   }
 }
 
+/// The toy is a base model: chat is refused before anything runs, and the message says where.
+TEST_F(SlowRunTest, ChatNeedsAChatTemplate) {
+  const std::string demo = (testing::SourceDir() / "demo").string();
+  std::ofstream(folder_ / "suite.yaml")
+      << "name: chat\ndata: " << demo << "/data\nmodels:\n  - {path: " << demo
+      << "/models/toy}\ntasks:\n  - {task: gsm8k, shots: 1, limit: 1, chat: multiturn}\n";
+  Program program(folder_, "chat", Arguments("run", "chat", {}));
+  EXPECT_EQ(program.Wait(), 4);
+  EXPECT_NE(program.err().find("suite.yaml:5"), std::string::npos) << program.err();
+  EXPECT_NE(program.err().find("no chat template"), std::string::npos) << program.err();
+}
+
 }  // namespace
 }  // namespace h1bench
