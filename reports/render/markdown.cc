@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "reports/render/render.h"
 
@@ -14,6 +16,7 @@ class Markdown {
     Line("\n{}", EscapeMarkdown(report_.answer));
     if (!report_.description.empty()) Line("\n{}", EscapeMarkdown(report_.description));
     Leaderboard();
+    MemorySplit();
     if (!report_.warnings.empty()) {
       Line("\n## Worth a look\n");
       for (const std::string& warning : report_.warnings) Line("- {}", EscapeMarkdown(warning));
@@ -45,9 +48,9 @@ class Markdown {
     Line("{}\n{}", head, rule);
     for (const std::size_t place : report_.ranking) {
       const ReportVariant& variant = report_.variants[place];
-      std::string row =
-          fmt::format("| {} | {} | {} |", EscapeMarkdown(variant.name), variant.precision,
-                      variant.average ? Percent(*variant.average) : "n/a");
+      std::string row = fmt::format("| {} | {} | {} |", EscapeMarkdown(variant.name),
+                                    EscapeMarkdown(variant.precision),
+                                    variant.average ? Percent(*variant.average) : "n/a");
       for (const Cell& cell : variant.cells)
         row += fmt::format(" {} |", cell.scored == 0 ? "n/a" : Percent(cell.primary));
       row += fmt::format(" {} |", Bytes(variant.weight_bytes));
@@ -64,8 +67,54 @@ class Markdown {
       for (std::size_t task = 0; task < variant.cells.size(); ++task) {
         if (!variant.cells[task].missing_reason.empty()) {
           Line("\nn/a: {} on {}: {}", EscapeMarkdown(variant.label()),
-               EscapeMarkdown(report_.tasks[task].name), variant.cells[task].missing_reason);
+               EscapeMarkdown(report_.tasks[task].name),
+               EscapeMarkdown(variant.cells[task].missing_reason));
         }
+      }
+    }
+  }
+
+  /// The largest worker's memory by what holds it; measured, so absent without timing.
+  void MemorySplit() {
+    bool head = false;
+    for (const std::size_t place : report_.ranking) {
+      const ReportVariant& variant = report_.variants[place];
+      if (!report_.timing || !variant.memory) continue;
+      if (!head) {
+        Line("\n### Memory\n\n| model | weights | KV | SSM state | workspace | peak |");
+        Line("|---|--:|--:|--:|--:|--:|");
+        head = true;
+      }
+      const ReportVariant::Memory& memory = *variant.memory;
+      Line("| {} | {} | {} | {} | {} | {} |", EscapeMarkdown(variant.label()),
+           Bytes(memory.weights), Bytes(memory.kv), Bytes(memory.state), Bytes(memory.workspace),
+           Bytes(memory.peak_rss));
+    }
+  }
+
+  /// Depth x length of each variant that has such a grid (niah): rows depths, columns lengths.
+  void Grid(std::size_t task) {
+    for (const ReportVariant& variant : report_.variants) {
+      const std::vector<GridCell>& grid = variant.cells[task].grid;
+      if (grid.empty()) continue;
+      std::set<std::int64_t> lengths;
+      std::map<double, std::map<std::int64_t, std::string>> depths;
+      for (const GridCell& cell : grid) {
+        lengths.insert(cell.length);
+        depths[cell.depth][cell.length] = Percent(cell.estimate);
+      }
+      std::string head = "| depth |", rule = "|--:|";
+      for (const std::int64_t length : lengths) {
+        head += fmt::format(" {} |", Grouped(length));
+        rule += "--:|";
+      }
+      Line("\n{}: needles found by depth and context length in tokens\n\n{}\n{}",
+           EscapeMarkdown(variant.label()), head, rule);
+      for (const auto& [depth, row] : depths) {
+        std::string line = fmt::format("| {:g} % |", depth);
+        for (const std::int64_t length : lengths)
+          line += fmt::format(" {} |", row.contains(length) ? row.at(length) : "n/a");
+        Line("{}", line);
       }
     }
   }
@@ -113,6 +162,7 @@ class Markdown {
       for (std::size_t column = 1; column < lengths[0].size(); ++column) row += "--:|";
       Line("{}", row);
     }
+    Grid(place);
     Table("group", place, &Cell::groups);
     if (!report_.variants.empty() && report_.variants[0].cells[place].subsets.size() > 1)
       Table("subset", place, &Cell::subsets);

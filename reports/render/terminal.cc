@@ -8,6 +8,13 @@ namespace {
 
 using Row = std::vector<std::string>;
 
+/// Visible text on one line: a name with a line break may not make a row of its own.
+std::string OneLine(const std::string& text) {
+  std::string out = VisibleText(ReplaceInvalidUtf8(text));
+  std::replace(out.begin(), out.end(), '\n', ' ');
+  return out;
+}
+
 /// Columns padded to their widest entry; the first two to the left, numbers to the right.
 std::string Align(const std::vector<Row>& rows, bool colour) {
   std::vector<std::size_t> widths;
@@ -34,12 +41,12 @@ std::string Align(const std::vector<Row>& rows, bool colour) {
 std::string RenderTerminal(const Report& report, bool colour) {
   std::vector<Row> rows;
   Row head = {"model", "precision", "average"};
-  for (const ReportTask& task : report.tasks) head.push_back(task.name);
+  for (const ReportTask& task : report.tasks) head.push_back(OneLine(task.name));
   if (report.timing) head.insert(head.end(), {"tokens/s", "time", "memory"});
   rows.push_back(head);
   for (const std::size_t place : report.ranking) {
     const ReportVariant& variant = report.variants[place];
-    Row row = {VisibleText(variant.name), variant.precision,
+    Row row = {OneLine(variant.name), OneLine(variant.precision),
                variant.average ? Percent(*variant.average) : "n/a"};
     for (const Cell& cell : variant.cells)
       row.push_back(cell.scored == 0 ? "n/a" : Percent(cell.primary));
@@ -51,19 +58,19 @@ std::string RenderTerminal(const Report& report, bool colour) {
     }
     rows.push_back(std::move(row));
   }
-  std::string out = "\n" + Align(rows, colour) + "\n  " + VisibleText(report.answer) +
+  std::string out = "\n" + Align(rows, colour) + "\n  " + OneLine(report.answer) +
                     "\n  Scores in percent with 95 % intervals.\n";
   for (std::size_t task = 0; task < report.tasks.size(); ++task) {
     std::vector<Row> lengths = LengthTable(report, task);
     if (lengths.empty()) continue;
     for (Row& row : lengths) {
-      for (std::string& text : row) text = VisibleText(text);
+      for (std::string& text : row) text = OneLine(text);
     }
-    out += "\n  " + VisibleText(report.tasks[task].name) + " by context length\n" +
+    out += "\n  " + OneLine(report.tasks[task].name) + " by context length\n" +
            Align(lengths, colour) + "\n";
   }
-  if (!report.description.empty()) out += "  " + VisibleText(report.description) + "\n";
-  for (const std::string& warning : report.warnings) out += "  ! " + VisibleText(warning) + "\n";
+  if (!report.description.empty()) out += "  " + OneLine(report.description) + "\n";
+  for (const std::string& warning : report.warnings) out += "  ! " + OneLine(warning) + "\n";
   return out;
 }
 
