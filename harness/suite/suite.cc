@@ -85,8 +85,13 @@ class SuiteReader {
 
   Status ReadModels(const YAML::Node& root, Suite& suite) {
     const YAML::Node list = root["models"];
-    if (!list || !list.IsSequence() || list.size() == 0)
-      return Expected(file_, list ? list : root, "models", "a list with at least one model");
+    if (!list)
+      return InvalidArgument(
+          "{}: the key \"models\" is missing. Example: `models: [{{path: "
+          "/models/Falcon-H1-0.5B-Base}}]`",
+          Place(file_, root));
+    if (!list.IsSequence() || list.size() == 0)
+      return Expected(file_, list, "models", "a list with at least one model");
     std::set<std::string> names;
     for (const YAML::Node& node : list) {
       SuiteModel model;
@@ -143,8 +148,11 @@ class SuiteReader {
 
   Status ReadTasks(const YAML::Node& root, Suite& suite) {
     const YAML::Node list = root["tasks"];
-    if (!list || !list.IsSequence() || list.size() == 0)
-      return Expected(file_, list ? list : root, "tasks", "a list with at least one task");
+    if (!list)
+      return InvalidArgument("{}: the key \"tasks\" is missing. Example: `tasks: [mmlu]`",
+                             Place(file_, root));
+    if (!list.IsSequence() || list.size() == 0)
+      return Expected(file_, list, "tasks", "a list with at least one task");
     std::set<std::string> names;
     for (const YAML::Node& node : list) {
       SuiteTask task;

@@ -61,9 +61,10 @@ TEST(Suite, BadOnesAreToldWhereAndWhy) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"", " the file is empty. docs/suite.md shows a suite."},
       {"- a\n", "1:1: suite: expected a mapping, found a list"},
-      {"models: [{path: /m}]\n",
-       "1:1: tasks: expected a list with at least one task, found a mapping"},
-      {"tasks: [mmlu]\n", "1:1: models: expected a list with at least one model, found a mapping"},
+      {"models: [{path: /m}]\n", "1:1: the key \"tasks\" is missing. Example: `tasks: [mmlu]`"},
+      {"tasks: [mmlu]\n",
+       "1:1: the key \"models\" is missing. Example: `models: [{path: "
+       "/models/Falcon-H1-0.5B-Base}]`"},
       {"models: []\ntasks: [mmlu]\n",
        "1:9: models: expected a list with at least one model, found a list"},
       {"model: []\n",

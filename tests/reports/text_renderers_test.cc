@@ -11,9 +11,10 @@ namespace h1bench::reports {
 namespace {
 
 std::string Hostile() {
-  return std::string("a|b `c` <script>x</script> <!-- **d** [e](javascript:f) ![g](h) \n| i | j |\n") +
-         "\u202Ek\u2066 " + std::string("NUL\0.", 5) + " \xFF\xC3( \x1b[31m \x1b]0;title\x07 \r & " +
-         std::string(5000, 'l');
+  return std::string(
+             "a|b `c` <script>x</script> <!-- **d** [e](javascript:f) ![g](h) \n| i | j |\n") +
+         "\u202Ek\u2066 " + std::string("NUL\0.", 5) +
+         " \xFF\xC3( \x1b[31m \x1b]0;title\x07 \r & " + std::string(5000, 'l');
 }
 
 Estimate Half() { return {0.5, {0.4, 0.6}, 10}; }

@@ -30,8 +30,9 @@ TEST(Chat, Bytes) {
 
 TEST(Chat, AStartedAnswerIsLeftOpen) {
   Prompt prompt{"", {}, "Write it.", "Here:\n"};
-  EXPECT_EQ(RenderPrompt(prompt, ChatForm::kSingle),
-            "<|begin_of_text|><|im_start|>user\nWrite it.<|im_end|>\n<|im_start|>assistant\nHere:\n");
+  EXPECT_EQ(
+      RenderPrompt(prompt, ChatForm::kSingle),
+      "<|begin_of_text|><|im_start|>user\nWrite it.<|im_end|>\n<|im_start|>assistant\nHere:\n");
   EXPECT_EQ(RenderPrompt(prompt, ChatForm::kNone), "Write it.Here:\n");
 }
 
