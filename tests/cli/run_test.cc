@@ -280,7 +280,7 @@ TEST_F(SlowRunTest, ChatNeedsAChatTemplate) {
       << "/models/toy}\ntasks:\n  - {task: gsm8k, shots: 1, limit: 1, chat: multiturn}\n";
   Program program(folder_, "chat", Arguments("run", "chat", {}));
   EXPECT_EQ(program.Wait(), 4);
-  EXPECT_NE(program.err().find("suite.yaml:5"), std::string::npos) << program.err();
+  EXPECT_NE(program.err().find("suite.yaml:6"), std::string::npos) << program.err();
   EXPECT_NE(program.err().find("no chat template"), std::string::npos) << program.err();
 }
 

@@ -141,6 +141,15 @@ Fiber& At(std::size_t i) { return *machine.fibers[i]; }
 bool ReleaseWarp(std::size_t first) {
   bool any = false;
   const std::size_t end = std::min(first + kWarpLanes, machine.live);
+  // The usual case first: every lane waits for the same mask.
+  std::size_t same = 0;
+  while (first + same < end && At(first + same).wait == Wait::kWarp &&
+         At(first + same).mask == At(first).mask)
+    ++same;
+  if (first + same == end && At(first).mask == ~0U) {
+    for (std::size_t i = first; i < end; ++i) At(i).wait = Wait::kNone;
+    return true;
+  }
   for (std::size_t i = first; i < end; ++i) {
     if (At(i).wait != Wait::kWarp) continue;
     const unsigned mask = At(i).mask;
