@@ -16,8 +16,8 @@ struct Expected {
   double parameters;                // billions
 };
 constexpr Expected kShapes[] = {
-    {"0.5B", 18432, 28.3, 0.521},   {"1.5B", 24576, 75.5, 1.555}, {"1.5B-Deep", 67584, 103.8, 1.555},
-    {"3B", 32768, 134.2, 3.149},    {"7B", 45056, 138.4, 7.586},  {"34B", 147456, 302.0, 33.64},
+    {"0.5B", 18432, 28.3, 0.521}, {"1.5B", 24576, 75.5, 1.555}, {"1.5B-Deep", 67584, 103.8, 1.555},
+    {"3B", 32768, 134.2, 3.149},  {"7B", 45056, 138.4, 7.586},  {"34B", 147456, 302.0, 33.64},
 };
 
 MemoryPlan Plan(const char* name, std::int64_t slots, std::int64_t tokens, Precision precision) {
@@ -61,8 +61,7 @@ TEST(CudaMemoryPlan, PagesAreWhole) {
 /// Which sequence fits a card, bf16.
 TEST(CudaMemoryPlan, CardsOf24And80And141Gigabytes) {
   const auto fits = [](const char* shape, std::int64_t tokens, double gigabytes) {
-    return static_cast<double>(Plan(shape, 1, tokens, Precision::kBf16).total()) <=
-           gigabytes * 1e9;
+    return static_cast<double>(Plan(shape, 1, tokens, Precision::kBf16).total()) <= gigabytes * 1e9;
   };
   for (const char* shape : {"0.5B", "1.5B", "1.5B-Deep", "3B"}) {
     EXPECT_TRUE(fits(shape, 4096, 24)) << shape;
