@@ -137,6 +137,38 @@ TEST_P(SlowCudaModels, AnyBatchGivesTheSameBits) {
   }
 }
 
+#ifdef H1_CUDA_EMULATION
+/// Kernels without races give the same bits whatever the order in which their threads run.
+TEST_P(SlowCudaModels, AnyThreadOrderGivesTheSameBits) {
+  const Ids ids = RandomIds(20, 3);
+  const Made cuda = Make(shape(), kDevice, Precision::kBf16);
+  const std::vector<float> forward = Logits(*cuda.backend, ids, 512);
+  for (const auto order : {emulation::ThreadOrder::kReverse, emulation::ThreadOrder::kShuffled}) {
+    emulation::SetThreadOrder(order);
+    const std::vector<float> other = Logits(*cuda.backend, ids, 512);
+    EXPECT_EQ(std::memcmp(forward.data(), other.data(), forward.size() * 4), 0);
+  }
+  emulation::SetThreadOrder(emulation::ThreadOrder::kForward);
+}
+
+/// A batch that does not fit is refused, and the backend goes on.
+TEST_P(SlowCudaModels, OutOfMemoryLeavesTheBackendUsable) {
+  const Ids ids = RandomIds(40, 4);
+  const Made cuda = Make(shape(), kDevice, Precision::kBf16);
+  const std::vector<float> before = Logits(*cuda.backend, ids, 512);
+  emulation::SetMemoryLimit(1);
+  const SlotId slot = *cuda.backend->Allocate(500);
+  const Ids more = RandomIds(400, 5);  // more pages than were ever taken
+  const Segment segment{slot, more, {}, true};
+  const auto refused = cuda.backend->Forward(std::span(&segment, 1));
+  emulation::SetMemoryLimit(0);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().code(), StatusCode::kResourceExhausted) << refused.status().message();
+  EXPECT_EQ(cuda.backend->Length(slot), 0);
+  EXPECT_EQ(Logits(*cuda.backend, ids, 512), before);
+}
+#endif
+
 INSTANTIATE_TEST_SUITE_P(Shapes, SlowCudaModels,
                          ::testing::Values(Shape{64, 128, 64}, Shape{128, 256, 64},
                                            Shape{128, 256, 128}, Shape{80, 96, 24}));

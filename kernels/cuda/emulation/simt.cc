@@ -279,9 +279,9 @@ void RunBlock(dim3 grid, dim3 block, dim3 at, bool together) {
     for (std::size_t i = 0; i < threads; ++i) done = done && At(i).wait == Wait::kDone;
     if (done) return;
     const bool released = ReleaseBlock() || ReleaseNamed();
-    const bool polls = ReleasePolls();
     idle = released ? 0 : idle + 1;
-    if (!released && (!polls || idle > kIdleRounds)) ReportStuck();
+    if (idle > kIdleRounds) ReportStuck();
+    if (!ReleasePolls() && !released) ReportStuck();
   }
 }
 

@@ -1,0 +1,120 @@
+// The emulation must catch what it is there for: a missing barrier, one that not all threads reach,
+// a step outside an array (under AddressSanitizer).
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "kernels/cuda/device.h"
+#include "kernels/cuda/hopper.h"
+
+namespace h1bench::cuda_emulated {
+namespace {
+
+using emulation::SetThreadOrder;
+using emulation::ThreadOrder;
+
+/// Reverses 64 numbers through shared memory, with or without the barrier that this needs.
+template <bool kBarrier>
+void ReverseKernel(const float* in, float* out) {
+  H1_SHARED(float, shared, 64);
+  const int i = static_cast<int>(threadIdx.x);
+  shared[i] = in[i];
+  if constexpr (kBarrier) __syncthreads();
+  out[i] = shared[63 - i];
+}
+
+template <bool kBarrier>
+std::vector<float> Reverse(ThreadOrder order) {
+  std::vector<float> in(64), out(64);
+  for (std::size_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(i);
+  SetThreadOrder(order);
+  Launch("reverse", ReverseKernel<kBarrier>, {dim3(1), dim3(64)}, 0, in.data(), out.data());
+  SetThreadOrder(ThreadOrder::kForward);
+  return out;
+}
+
+bool IsReversed(const std::vector<float>& v) {
+  for (std::size_t i = 0; i < v.size(); ++i)
+    if (!(v[i] == static_cast<float>(63 - i))) return false;
+  return true;
+}
+
+TEST(Emulation, AMissingBarrierShowsInSomeOrder) {
+  bool always = true;
+  for (const ThreadOrder order :
+       {ThreadOrder::kForward, ThreadOrder::kReverse, ThreadOrder::kShuffled}) {
+    EXPECT_TRUE(IsReversed(Reverse<true>(order)));
+    always = always && IsReversed(Reverse<false>(order));
+  }
+  EXPECT_FALSE(always);
+}
+
+void HalfKernel(int*) {
+  if (threadIdx.x < 32) __syncthreads();
+  if (threadIdx.x >= 32) emulation::NamedBarrier(1, 64);
+}
+TEST(EmulationDeathTest, ABarrierThatNotAllReachEndsTheProgram) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(Launch("half", HalfKernel, {dim3(1), dim3(64)}, 0, nullptr),
+               "half: not all threads reach a barrier");
+}
+
+void WaitKernel(int*) {
+  H1_SHARED(Barrier, barrier, 1);
+  if (threadIdx.x == 0) BarrierInit(barrier, 2);
+  __syncthreads();
+  if (threadIdx.x == 0) BarrierArrive(barrier);
+  BarrierWait(barrier, 0);  // the second arrival never comes
+}
+TEST(EmulationDeathTest, ACopyBarrierThatIsNeverCompleteEndsTheProgram) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(Launch("wait", WaitKernel, {dim3(1), dim3(32)}, 0, nullptr),
+               "waits for a barrier in shared memory");
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+void OutsideKernel(float* global) {
+  H1_SHARED(float, shared, 32);
+  const int i = static_cast<int>(threadIdx.x);
+  if (global == nullptr) {
+    shared[i + 1] = 1;  // thread 31 steps outside
+  } else {
+    global[i + 1] = 1;
+  }
+}
+TEST(EmulationDeathTest, StepsOutsideSharedAndGlobalArraysAreSeen) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(Launch("outside", OutsideKernel, {dim3(1), dim3(32)}, 0, nullptr),
+               "heap-buffer-overflow");
+  const DeviceMemory memory = *DeviceMemory::Allocate(32 * 4);
+  EXPECT_DEATH(Launch("outside", OutsideKernel, {dim3(1), dim3(32)}, 0, memory.as<float>()),
+               "heap-buffer-overflow");
+}
+#endif
+
+/// Shuffles, and the order of fibers, as CUDA defines them.
+void ShuffleKernel(int* out) {
+  const int lane = static_cast<int>(threadIdx.x);
+  out[lane] = __shfl_xor_sync(kAllLanes, lane, 5) * 100 + __shfl_sync(kAllLanes, lane, 7);
+}
+TEST(Emulation, Shuffles) {
+  for (const ThreadOrder order : {ThreadOrder::kForward, ThreadOrder::kReverse}) {
+    SetThreadOrder(order);
+    std::vector<int> out(32);
+    Launch("shuffle", ShuffleKernel, {dim3(1), dim3(32)}, 0, out.data());
+    for (int lane = 0; lane < 32; ++lane)
+      EXPECT_EQ(out[static_cast<std::size_t>(lane)], (lane ^ 5) * 100 + 7);
+  }
+  SetThreadOrder(ThreadOrder::kForward);
+}
+
+TEST(Emulation, MemoryRunsOutAsOnACard) {
+  emulation::SetMemoryLimit(1 << 20);
+  const auto more = DeviceMemory::Allocate(2 << 20);
+  emulation::SetMemoryLimit(0);
+  ASSERT_FALSE(more.ok());
+  EXPECT_EQ(more.status().code(), StatusCode::kResourceExhausted);
+}
+
+}  // namespace
+}  // namespace h1bench::cuda_emulated
