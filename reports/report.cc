@@ -154,7 +154,10 @@ class Builder {
               poisoned_.count(sample.id) != 0 || (response != nullptr && !response->error.empty());
           if (score == nullptr && failed)
             CountScore(sample, Wrong(report_.tasks[t]), cell, gathered_[v][t]);
-          if (score != nullptr) CountScore(sample, *score, cell, gathered_[v][t]);
+          if (score != nullptr) {
+            CountScore(sample, *score, cell, gathered_[v][t]);
+            scorer_version_ = std::max(scorer_version_, score->version);
+          }
           if (response != nullptr || score != nullptr) Show(v, t, sample, response, score);
           return Status::Ok();
         }));
@@ -455,6 +458,11 @@ class Builder {
       methods.emplace_back("Task " + task.name,
                            fmt::format("{}; data digest {}", task.protocol, task.data_digest));
     }
+    if (scorer_version_ > 1) {
+      methods.emplace_back("Scores", fmt::format("version {}: scored again from the stored "
+                                                 "responses; earlier versions are in the database",
+                                                 scorer_version_));
+    }
     methods.emplace_back(
         "Intervals",
         "95 %: Wilson for shares of right answers, widened by clustering where documents come in "
@@ -527,6 +535,7 @@ class Builder {
   const ReportOptions& options_;
   RunRow run_;
   Report report_;
+  std::int64_t scorer_version_ = 0;
   std::vector<std::vector<Gathered>> gathered_;
   std::vector<std::vector<std::vector<ReportSample>>> shown_;
   std::set<std::int64_t> poisoned_;
