@@ -58,9 +58,9 @@ std::string Joined(const VariantRow& variant, const RunTaskRow& task, const std:
 /// The newest score of every sample, by sample and metric.
 Result<std::map<std::int64_t, ScoreRow>> NewestScores(Store& store, std::int64_t run) {
   std::map<std::int64_t, ScoreRow> out;
-  H1_RETURN_IF_ERROR(store.ForEachSample(
-      run, [&](const VariantRow&, const RunTaskRow&, const SampleRow& sample, const ResponseRow*,
-               const ScoreRow* score) {
+  H1_RETURN_IF_ERROR(
+      store.ForEachSample(run, [&](const VariantRow&, const RunTaskRow&, const SampleRow& sample,
+                                   const ResponseRow*, const ScoreRow* score) {
         if (score != nullptr) out[sample.id] = *score;
         return Status::Ok();
       }));
@@ -117,13 +117,16 @@ Result<Changes> Compare(Store& store, std::int64_t run,
 
 void Print(const Changes& changes, std::int64_t from, std::int64_t to, bool json) {
   Json list{Json::Array{}};
-  if (!json) fmt::print("{:<52} {:>10} {:>10} {:>8}\n", "", fmt::format("version {}", from),
-                        fmt::format("version {}", to), "changed");
+  if (!json)
+    fmt::print("{:<52} {:>10} {:>10} {:>8}\n", "", fmt::format("version {}", from),
+               fmt::format("version {}", to), "changed");
   for (const auto& [name, change] : changes) {
     const auto count = static_cast<double>(change.samples);
     if (json) {
       Json item;
-      item.Set("what", name).Set("before", change.before / count).Set("after", change.after / count);
+      item.Set("what", name)
+          .Set("before", change.before / count)
+          .Set("after", change.after / count);
       item.Set("samples", change.samples).Set("changed", change.changed);
       list.Push(std::move(item));
     } else {
@@ -159,8 +162,9 @@ Status ScoreAgain(const Options& options) {
   H1_ASSIGN_OR_RETURN(const std::vector<VariantRow> variants, store->Variants(run));
   StoredModels models(variants);
   const Json* folder = kept.Find("data");
-  const std::string data =
-      !options.data.empty() ? options.data : folder != nullptr ? folder->as_string() : "";
+  const std::string data = !options.data.empty() ? options.data
+                           : folder != nullptr   ? folder->as_string()
+                                                 : "";
   H1_ASSIGN_OR_RETURN(TaskSet loaded, LoadTasksOfRun(*store, run, models, data));
   if (loaded.NeedsJudge() && !judge.ok()) return judge.status();
   const auto tasks = std::make_shared<const TaskSet>(std::move(loaded));
@@ -168,28 +172,26 @@ Status ScoreAgain(const Options& options) {
   std::int64_t newest = 0;
   for (const auto& [sample, score] : before) newest = std::max(newest, score.version);
   if (newest == 0) return FailedPrecondition("run {} has no scores yet: resume it first", run);
-  H1_RETURN_IF_ERROR(
-      ScoreAll(*store, run, newest + 1, tasks, judge.ok() ? judge->get() : nullptr));
+  H1_RETURN_IF_ERROR(ScoreAll(*store, run, newest + 1, tasks, judge.ok() ? judge->get() : nullptr));
   H1_ASSIGN_OR_RETURN(const Changes changes, Compare(*store, run, before));
   Print(changes, newest, newest + 1, options.json);
   return Status::Ok();
 }
 
-const Command kScore(
-    "score", "Score stored responses again, without an engine", [](CLI::App& app) {
-      auto options = std::make_shared<Options>();
-      app.add_option("RUN", options->run, "Number of the run; default: the newest");
-      app.add_option("--db", options->database, "The database")->required();
-      app.add_option("--data", options->data,
-                     "Folder of the benchmark files; default: the one that the run used");
-      app.add_flag("--json", options->json, "Print the comparison as JSON");
-      app.footer(
-          "Extraction and scoring run anew on every stored response, under the next version; the "
-          "old scores\nstay in the database, reports take the newest and name its version. Model "
-          "folders are read only for\ntheir tokenizer, by tasks that fill a context length.\n"
-          "Example:\n  h1bench score --db sizes.db");
-      return [options] { return ScoreAgain(*options); };
-    });
+const Command kScore("score", "Score stored responses again, without an engine", [](CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("RUN", options->run, "Number of the run; default: the newest");
+  app.add_option("--db", options->database, "The database")->required();
+  app.add_option("--data", options->data,
+                 "Folder of the benchmark files; default: the one that the run used");
+  app.add_flag("--json", options->json, "Print the comparison as JSON");
+  app.footer(
+      "Extraction and scoring run anew on every stored response, under the next version; the "
+      "old scores\nstay in the database, reports take the newest and name its version. Model "
+      "folders are read only for\ntheir tokenizer, by tasks that fill a context length.\n"
+      "Example:\n  h1bench score --db sizes.db");
+  return [options] { return ScoreAgain(*options); };
+});
 
 }  // namespace
 }  // namespace h1bench::cli

@@ -31,12 +31,14 @@ std::int64_t Execute(const std::string& file, const char* sql) {
 TEST(SlowScoreTest, OldAndNewSideBySide) {
   std::string pattern = (std::filesystem::temp_directory_path() / "h1bench-score-XXXXXX").string();
   const std::filesystem::path folder = mkdtemp(pattern.data());
-  const std::string demo = (testing::SourceDir() / "demo").string(), db = (folder / "a.db").string();
+  const std::string demo = (testing::SourceDir() / "demo").string(),
+                    db = (folder / "a.db").string();
   std::ofstream(folder / "suite.yaml")
       << "name: s\ndata: " << demo << "/data\nmodels:\n  - {name: toy, path: " << demo
       << "/models/toy}\ntasks:\n  - {task: gsm8k, shots: 1, limit: 4, max_new_tokens: 60}\n";
-  Program run(folder, "run", {"run", (folder / "suite.yaml").string(), "--db", db, "--engine", "cpu",
-                              "--progress", "none"});
+  Program run(folder, "run",
+              {"run", (folder / "suite.yaml").string(), "--db", db, "--engine", "cpu", "--progress",
+               "none"});
   ASSERT_EQ(run.Wait(), 0) << run.err();
 
   const auto score = [&](const std::string& name) {
@@ -50,7 +52,8 @@ TEST(SlowScoreTest, OldAndNewSideBySide) {
   for (const Json& item : same.Find("scores")->as_array())
     EXPECT_EQ(item.Find("changed")->as_int(), 0);
 
-  Execute(db, "UPDATE responses SET text = 'no number' WHERE key = (SELECT min(key) FROM responses)");
+  Execute(db,
+          "UPDATE responses SET text = 'no number' WHERE key = (SELECT min(key) FROM responses)");
   std::int64_t changed = 0;
   const Json other = score("other");
   for (const Json& item : other.Find("scores")->as_array()) {
