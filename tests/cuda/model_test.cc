@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <ostream>
 #include <random>
 
 #include "kernels/backend.h"
@@ -87,6 +88,9 @@ double Error(const std::vector<float>& a, const std::vector<float>& b) {
 struct Shape {
   std::int64_t head_dim, state, ssm_head_dim;
 };
+void PrintTo(const Shape& s, std::ostream* out) {
+  *out << s.head_dim << " " << s.state << " " << s.ssm_head_dim;
+}
 class SlowCudaModels : public ::testing::TestWithParam<Shape> {
  protected:
   ModelShape shape() const {
@@ -169,9 +173,14 @@ TEST_P(SlowCudaModels, OutOfMemoryLeavesTheBackendUsable) {
 }
 #endif
 
+std::string ShapeName(const ::testing::TestParamInfo<Shape>& given) {
+  const Shape& s = given.param;
+  return fmt::format("hd{}_n{}_p{}", s.head_dim, s.state, s.ssm_head_dim);
+}
 INSTANTIATE_TEST_SUITE_P(Shapes, SlowCudaModels,
                          ::testing::Values(Shape{64, 128, 64}, Shape{128, 256, 64},
-                                           Shape{128, 256, 128}, Shape{80, 96, 24}));
+                                           Shape{128, 256, 128}, Shape{80, 96, 24}),
+                         ShapeName);
 
 }  // namespace
 }  // namespace h1bench
