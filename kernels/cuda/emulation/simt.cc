@@ -18,7 +18,7 @@
 
 namespace h1bench::emulation {
 
-thread_local const ThreadContext* current = nullptr;
+constinit thread_local const ThreadContext* current = nullptr;
 
 namespace {
 

@@ -60,7 +60,7 @@ void Run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes, bool
 struct ThreadContext {
   dim3 thread, block, block_dim, grid_dim;
 };
-extern thread_local const ThreadContext* current;
+extern constinit thread_local const ThreadContext* current;
 
 void BlockBarrier();
 void NamedBarrier(int id, int threads);
