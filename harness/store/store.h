@@ -67,7 +67,8 @@ struct MemoryRow {
   std::int64_t variant_id = 0;
   std::string worker;  // name#incarnation: a worker that came back has a row of its own
   /// {"weights": b, "kv": b, "state": b, "workspace": b, "context": b, "peak_rss": b,
-  /// "engine_seconds": s}, bytes, seconds
+  /// "engine_seconds": s, "gpu": {...}}, bytes, seconds; gpu: ToJson of runner/worker/telemetry.h,
+  /// where one was watched
   std::string memory_json;
 };
 

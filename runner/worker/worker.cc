@@ -11,6 +11,7 @@
 #include "runner/worker/client.h"
 #include "runner/worker/identity.h"
 #include "runner/worker/life.h"
+#include "runner/worker/telemetry.h"
 
 namespace h1bench {
 namespace {
@@ -45,8 +46,8 @@ std::int64_t PeakMemory() {
 }
 
 /// What a worker tells of its variant with every submit; engine_seconds: time inside the engine
-/// since the variant was loaded.
-std::string UsageJson(const MemoryPlan& used, double engine_seconds) {
+/// since the variant was loaded; gpu: of that time, null where nobody watches one.
+std::string UsageJson(const MemoryPlan& used, double engine_seconds, const Json& gpu) {
   Json json;
   json.Set("weights", used.weights)
       .Set("kv", used.kv)
@@ -55,6 +56,7 @@ std::string UsageJson(const MemoryPlan& used, double engine_seconds) {
   json.Set("context", used.context)
       .Set("peak_rss", PeakMemory())
       .Set("engine_seconds", engine_seconds);
+  if (!gpu.is_null()) json.Set("gpu", gpu);
   return WriteJson(json);
 }
 
@@ -64,7 +66,9 @@ class Worker {
       : options_(options),
         client_(options.coordinator),
         incarnation_(RandomIncarnation()),
-        life_(client_, Registration(identity), options.parent) {}
+        life_(client_, Registration(identity), options.parent) {
+    if (options.engine == "cuda") telemetry_ = Telemetry::Open();
+  }
 
   Status Run() {
     H1_RETURN_IF_ERROR(life_.Begin());
@@ -127,6 +131,7 @@ class Worker {
       engine_.reset();  // the old weights go before the new ones come
       ResetPeakMemory();
       engine_seconds_ = 0;
+      if (telemetry_) telemetry_->Reset();
       loaded_ = 0;
       H1_ASSIGN_OR_RETURN(engine_, LoadVariant(lease.variant(), options_));
       loaded_ = lease.variant().id();
@@ -139,6 +144,7 @@ class Worker {
     auto flushed = SteadyClock::now();
     Status submitted;
     running_since_ = SteadyClock::now();
+    if (telemetry_) telemetry_->Resume();
     const Status ran = engine_->Run(requests, [&](EngineResponse response) {
       v1::Response& wire = *batch.add_responses();
       wire = ToWire(lease.requests(static_cast<int>(response.tag)), response);
@@ -153,6 +159,7 @@ class Worker {
       }
       return submitted.ok() && !life_.Lost() && !life_.Leaving();
     });
+    if (telemetry_) telemetry_->Pause();
     engine_seconds_ = EngineSeconds();
     running_since_.reset();
     if (submitted.ok() && !life_.Lost()) {
@@ -184,7 +191,8 @@ class Worker {
 
   /// Repeats until it is acknowledged or refused.
   Status Submit(v1::SubmitRequest& batch) {
-    batch.set_memory_json(UsageJson(engine_->used_memory(), EngineSeconds()));
+    const Json gpu = telemetry_ ? ToJson(telemetry_->Name(), telemetry_->Usage()) : Json();
+    batch.set_memory_json(UsageJson(engine_->used_memory(), EngineSeconds(), gpu));
     auto wait = std::chrono::milliseconds(100);
     while (true) {
       const Status status = client_.Submit(batch);
@@ -205,6 +213,7 @@ class Worker {
   std::unique_ptr<Engine> engine_;
   std::int64_t loaded_ = 0;
   double engine_seconds_ = 0;
+  std::unique_ptr<Telemetry> telemetry_;  // null: no GPU, or no NVML
   std::optional<SteadyClock::time_point> running_since_;
 };
 
