@@ -83,6 +83,33 @@ struct Gathered {
   }
 };
 
+/// What is known of a GPU while the engine ran, in words (members: runner/worker/telemetry.h).
+std::string GpuSentence(const Json& gpu) {
+  const Json* name = gpu.Find("name");
+  std::string out = name != nullptr && name->is_string() ? name->as_string() : "GPU";
+  const auto add = [&](const char* key, const char* label, const char* unit, double scale) {
+    const Json* value = gpu.Find(key);
+    if (value != nullptr && value->is_number())
+      out += fmt::format(", {}{:.1f} {}", label, value->as_double() * scale, unit);
+  };
+  add("seconds", "", "s in the engine", 1);
+  add("joules", "", "J", 1);
+  add("mean_watts", "mean ", "W", 1);
+  add("peak_watts", "peak ", "W", 1);
+  add("sm_clock_min_mhz", "SM clock from ", "MHz", 1);
+  add("sm_clock_max_mhz", "to ", "MHz", 1);
+  add("celsius_max", "at most ", "°C", 1);
+  add("memory_max", "at most ", "GB of memory in use", 1e-9);
+  const Json* counter = gpu.Find("energy_counter");
+  if (counter != nullptr && counter->is_bool() && !counter->as_bool())
+    out += "; energy from sampled power, the card has no counter";
+  const Json* foreign = gpu.Find("foreign_processes");
+  if (foreign != nullptr && foreign->is_array() && !foreign->as_array().empty())
+    out += fmt::format("; {} other process(es) computed on it: the figures are theirs too",
+                       foreign->as_array().size());
+  return out;
+}
+
 class Builder {
  public:
   Builder(Store& store, const ReportOptions& options) : store_(store), options_(options) {}
@@ -403,6 +430,9 @@ class Builder {
       const Json* seconds = json->Find("engine_seconds");
       if (seconds != nullptr && seconds->is_number())
         report_.variants[place].busy_seconds += seconds->as_double();
+      const Json* gpu = json->Find("gpu");
+      if (gpu != nullptr && gpu->is_object())
+        report_.variants[place].gpus.emplace_back(row.worker, *gpu);
       auto& known = report_.variants[place].memory;
       if (!known || memory.peak_rss > known->peak_rss) known = memory;
     }
@@ -479,6 +509,11 @@ class Builder {
     H1_ASSIGN_OR_RETURN(const std::vector<WorkerRow> workers, store_.Workers(run_.id));
     for (const WorkerRow& worker : workers)
       environment.emplace_back("Worker " + worker.worker, worker.environment_json);
+    for (const ReportVariant& variant : report_.variants) {
+      for (const auto& [worker, gpu] : variant.gpus)
+        environment.emplace_back(fmt::format("GPU of {} for {}", worker, variant.label()),
+                                 GpuSentence(gpu));
+    }
     return Status::Ok();
   }
 

@@ -78,7 +78,8 @@ struct ReportVariant {
   struct Memory {
     std::int64_t weights = 0, kv = 0, state = 0, workspace = 0, context = 0, peak_rss = 0;
   };
-  std::optional<Memory> memory;  // the largest of its workers
+  std::optional<Memory> memory;                    // the largest of its workers
+  std::vector<std::pair<std::string, Json>> gpus;  // worker -> what NVML told of its GPU
 
   std::string label() const { return name + " " + precision; }
 };

@@ -85,7 +85,11 @@ Json ToJson(const ReportVariant& variant, const Report& report) {
         .Set("context", variant.memory->context)
         .Set("peak_rss", variant.memory->peak_rss);
   }
-  return json.Set("memory_bytes", memory);
+  json.Set("memory_bytes", memory);
+  if (variant.gpus.empty()) return json;
+  Json gpus{Json::Object{}};
+  for (const auto& [worker, gpu] : variant.gpus) gpus.Set(worker, gpu);
+  return json.Set("gpus", gpus);
 }
 
 Json Pairs(const std::vector<std::pair<std::string, std::string>>& pairs) {

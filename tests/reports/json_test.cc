@@ -27,6 +27,9 @@ Report MakeReport(const std::string& text, bool timing) {
   variant.name = text;
   variant.average = Estimate{0.5, {0.4, 0.6}, 10};
   variant.memory = ReportVariant::Memory{};
+  Json gpu;
+  gpu.Set("name", "GPU").Set("joules", 12.5).Set("mean_watts", 300.0);
+  variant.gpus = {{"(worker)", gpu}};
   Cell cell;
   cell.scored = 1;
   cell.macro = variant.average;
@@ -73,10 +76,10 @@ TEST(ReportJson, NoTimingLeavesTimesOut) {
   std::set<std::string> timing;
   std::set_difference(with.begin(), with.end(), without.begin(), without.end(),
                       std::inserter(timing, timing.end()));
-  EXPECT_EQ(timing,
-            (std::set<std::string>{"busy_seconds", "context", "database_digest", "environment",
-                                   "kv", "memory_bytes", "peak_rss", "reused_tokens", "run",
-                                   "tokens_per_second", "weights", "workspace"}));
+  EXPECT_EQ(timing, (std::set<std::string>{"busy_seconds", "context", "database_digest",
+                                           "environment", "gpus", "joules", "kv", "mean_watts",
+                                           "memory_bytes", "peak_rss", "reused_tokens", "run",
+                                           "tokens_per_second", "weights", "workspace"}));
 }
 
 TEST(ReportJson, HostileTextParsesBack) {

@@ -146,6 +146,33 @@ TEST_F(ReportTest, SpeedIsTokensOfThisRunOverEngineTime) {
   EXPECT_DOUBLE_EQ(report->variants[0].tokens_per_second, 30 / 2.0);
 }
 
+// What a worker tells of its GPU reaches every format, and none without timing.
+TEST_F(ReportTest, EnergyOfTheGpu) {
+  const auto store = MakeStore("gpu.db", 2, "w");
+  EXPECT_TRUE(
+      store
+          ->RecordMemory(1, 1, "w#1",
+                         R"({"engine_seconds": 2, "gpu": {"name": "Fake GPU", "seconds": 2.0,
+                                     "joules": 640.5, "energy_counter": true, "mean_watts": 320.25,
+                                     "peak_watts": 450.0, "foreign_processes": [7]}})")
+          .ok());
+  for (const bool timing : {true, false}) {
+    ReportOptions options;
+    options.timing = timing;
+    const auto report = BuildReport(*store, 0, options);
+    ASSERT_TRUE(report.ok()) << report.status().message();
+    for (const std::string& text :
+         {RenderMarkdown(*report), RenderHtml(*report), RenderJson(*report)}) {
+      EXPECT_EQ(text.find("640.5 J") != std::string::npos, timing);
+      EXPECT_EQ(text.find("mean 320.2 W, peak 450.0 W") != std::string::npos, timing);
+      EXPECT_EQ(text.find("1 other process") != std::string::npos, timing);
+    }
+  }
+  const auto plain = BuildReport(*MakeStore("cpu.db", 2, "w"), 0, {});
+  EXPECT_EQ(RenderJson(*plain).find("gpus"), std::string::npos);
+  EXPECT_EQ(RenderMarkdown(*plain).find("GPU of"), std::string::npos);
+}
+
 TEST_F(ReportTest, EqualResultsGiveEqualBytesWithoutTiming) {
   const auto a = MakeStore("a.db", 2, "w"), b = MakeStore("b.db", 77, "another");
   ReportOptions quiet;
