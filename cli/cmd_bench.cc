@@ -15,6 +15,7 @@
 #include "runner/checkpoint/checkpoint.h"
 #include "runner/checkpoint/shapes.h"
 #include "runner/checkpoint/synthesize.h"
+#include "runner/worker/telemetry.h"
 
 namespace h1bench::cli {
 namespace {
@@ -34,7 +35,14 @@ struct Measurement {
   double tokens = 0;  // per repetition
   ForwardCost cost;   // per repetition
   std::vector<double> seconds;
+  std::int64_t gpu_tokens = 0;  // computed while the GPU was watched
+  GpuUsage gpu{};               // watched over all repetitions
 
+  /// Absent without NVML and below a second: energy counters tick some ten times a second.
+  std::optional<double> JoulesPerToken() const {
+    if (!gpu.joules || gpu.seconds < 1 || gpu_tokens == 0) return {};
+    return *gpu.joules / static_cast<double>(gpu_tokens);
+  }
   /// Tokens a second at the slowest, middle and fastest repetition.
   double Rate(double quantile) const {
     std::vector<double> sorted = seconds;
@@ -52,7 +60,9 @@ double Now() {
 
 class Bench {
  public:
-  Bench(Backend& backend, const Options& options) : backend_(backend), options_(options) {
+  /// gpu: null where nobody watches one.
+  Bench(Backend& backend, const Options& options, Telemetry* gpu)
+      : backend_(backend), options_(options), gpu_(gpu) {
     for (std::int64_t i = 0; i < options.prefill; ++i) {
       ids_.push_back(static_cast<std::int32_t>((i * 7919 + 13) % backend.shape().vocab));
     }
@@ -70,6 +80,18 @@ class Bench {
   }
 
  private:
+  void Watch() {
+    if (gpu_ == nullptr) return;
+    gpu_->Reset();
+    gpu_->Resume();
+  }
+  void Unwatch(Measurement& out, double tokens) {
+    if (gpu_ == nullptr) return;
+    gpu_->Pause();
+    out.gpu = gpu_->Usage();
+    out.gpu_tokens = static_cast<std::int64_t>(tokens);
+  }
+
   /// A slot with the prompt in it, forwarded in pieces of max_batch_tokens.
   Result<SlotId> Prompt() {
     H1_ASSIGN_OR_RETURN(const SlotId slot,
@@ -101,6 +123,7 @@ class Bench {
     out.cost = CostOfForward(backend_.shape(), backend_.options(), prompts, options_.prefill, 0);
     H1_ASSIGN_OR_RETURN(const SlotId empty, backend_.Allocate(options_.prefill + 1));
     for (int i = 0; i <= options_.repeat; ++i) {
+      if (i == 1) Watch();
       const double start = Now();
       if (prompts > 1) {
         H1_RETURN_IF_ERROR(PackedPrompts(empty));
@@ -110,6 +133,7 @@ class Bench {
       }
       if (i > 0) out.seconds.push_back(Now() - start);  // the first one warms up
     }
+    Unwatch(out, out.tokens * options_.repeat);
     backend_.Release(empty);
     return out;
   }
@@ -134,6 +158,7 @@ class Bench {
       out.cost.bytes += step.bytes;
     }
     H1_ASSIGN_OR_RETURN(const SlotId prompt, Prompt());
+    Watch();
     for (int i = 0; i < options_.repeat; ++i) {
       std::vector<SlotId> slots;
       std::vector<std::int32_t> next;
@@ -150,17 +175,20 @@ class Bench {
       out.seconds.push_back(Now() - start);
       for (const SlotId slot : slots) backend_.Release(slot);
     }
+    // With the step that is not timed: it used its share of the energy.
+    Unwatch(out, static_cast<double>(batch * (options_.decode + 1) * options_.repeat));
     backend_.Release(prompt);
     return out;
   }
 
   Backend& backend_;
   const Options& options_;
+  Telemetry* gpu_;
   std::vector<std::int32_t> ids_;
 };
 
 Json ToJson(const Options& options, const Backend& backend, const MachinePeak& peak,
-            const std::vector<Measurement>& rows) {
+            const std::vector<Measurement>& rows, const std::string& gpu_name) {
   Json out;
   out.Set("model", options.model.empty() ? options.shape : options.model);
   out.Set("precision", PrecisionName(backend.options().precision));
@@ -181,10 +209,30 @@ Json ToJson(const Options& options, const Backend& backend, const MachinePeak& p
     item.Set("gflops", row.Gflops()).Set("gigabytes_per_second", row.Gigabytes());
     item.Set("share_of_peak_gflops", row.Gflops() / peak.gflops);
     item.Set("share_of_peak_bandwidth", row.Gigabytes() / peak.gigabytes_per_second);
+    if (row.JoulesPerToken()) {
+      item.Set("joules_per_token", *row.JoulesPerToken());
+      item.Set("gpu", ToJson(gpu_name, row.gpu));
+    }
     list.Push(std::move(item));
   }
   out.Set("rows", std::move(list));
   return out;
+}
+
+/// Prefill and each batch of decode apart; nothing where no energy is known.
+void PrintEnergy(const std::vector<Measurement>& rows) {
+  bool head = false;
+  for (const Measurement& row : rows) {
+    if (!row.JoulesPerToken()) continue;
+    if (!head)
+      fmt::print("\nenergy of the whole card\n{:<8} {:>5} {:>10} {:>12} {:>8} {:>8}\n", "phase",
+                 "batch", "joules", "J/token", "mean W", "peak W");
+    head = true;
+    fmt::print("{:<8} {:>5} {:>10.1f} {:>12.5f} {:>8.0f} {:>8}{}\n", row.phase, row.batch,
+               *row.gpu.joules, *row.JoulesPerToken(), row.gpu.mean_watts.value_or(0),
+               row.gpu.peak_watts ? fmt::format("{:.0f}", *row.gpu.peak_watts) : "n/a",
+               row.gpu.foreign.empty() ? "" : "  other processes computed on it too");
+  }
 }
 
 void PrintTable(const Options& options, const Backend& backend, const MachinePeak& peak,
@@ -203,6 +251,7 @@ void PrintTable(const Options& options, const Backend& backend, const MachinePea
                row.Gflops(), 100 * row.Gflops() / peak.gflops, row.Gigabytes(),
                100 * row.Gigabytes() / peak.gigabytes_per_second);
   }
+  PrintEnergy(rows);
 }
 
 /// The backend of a checkpoint, or of random weights in memory; the source is gone when this
@@ -258,10 +307,12 @@ Status RunBench(const Options& options) {
   }
   H1_ASSIGN_OR_RETURN(const Precision precision, ParsePrecision(options.precision));
   H1_ASSIGN_OR_RETURN(const Device device, ParseDevice(ResolveEngine(options.device)));
+  const auto gpu = device == Device::kCuda ? Telemetry::Open() : nullptr;
   H1_ASSIGN_OR_RETURN(const MachinePeak peak, MeasurePeak(device, precision, options.threads));
   H1_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, Load(options));
-  H1_ASSIGN_OR_RETURN(const std::vector<Measurement> rows, Bench(*backend, options).Run());
-  const Json json = ToJson(options, *backend, peak, rows);
+  H1_ASSIGN_OR_RETURN(const std::vector<Measurement> rows,
+                      Bench(*backend, options, gpu.get()).Run());
+  const Json json = ToJson(options, *backend, peak, rows, gpu ? gpu->Name() : "");
   if (!options.database.empty()) {
     H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
                         Store::Open(options.database, Store::Mode::kReadWrite));
