@@ -59,8 +59,7 @@ struct Functions {
     Bind(library, "nvmlDeviceGetTemperature", temperature);
     Bind(library, "nvmlDeviceGetMemoryInfo", memory);
     Bind(library, "nvmlDeviceGetComputeRunningProcesses_v3", processes);
-    if (processes == nullptr)
-      Bind(library, "nvmlDeviceGetComputeRunningProcesses_v2", processes);
+    if (processes == nullptr) Bind(library, "nvmlDeviceGetComputeRunningProcesses_v2", processes);
   }
 };
 
@@ -80,8 +79,8 @@ Device FindDevice(const Functions& nvml) {
   std::string_view visible = Environment("CUDA_VISIBLE_DEVICES");
   visible = visible.substr(0, visible.find(','));
   if (visible.starts_with("GPU-")) {
-    const bool found = nvml.by_uuid != nullptr &&
-                       nvml.by_uuid(std::string(visible).c_str(), &device) == kSuccess;
+    const bool found =
+        nvml.by_uuid != nullptr && nvml.by_uuid(std::string(visible).c_str(), &device) == kSuccess;
     return found ? device : nullptr;
   }
   if (visible.starts_with("MIG-")) return nullptr;  // power and energy are the whole card's

@@ -21,9 +21,7 @@ std::unique_ptr<Telemetry> OpenFake(const char* name,
   return out;
 }
 
-TEST(Telemetry, AbsentLibraryIsNoError) {
-  EXPECT_EQ(OpenFake("libno_such_library.so"), nullptr);
-}
+TEST(Telemetry, AbsentLibraryIsNoError) { EXPECT_EQ(OpenFake("libno_such_library.so"), nullptr); }
 
 TEST(Telemetry, EveryFigureOfTheCounterLibrary) {
   const auto telemetry = OpenFake("libfake_nvml.so");
