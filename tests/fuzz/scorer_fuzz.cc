@@ -4,12 +4,32 @@
 #include <cstdlib>
 #include <string>
 
+#include "tasks/ruler/scoring.h"
+#include "tasks/ruler/sources.h"
 #include "tasks/scoring/answers.h"
 
 namespace {
 
 void Demand(bool condition) {
   if (!condition) std::abort();
+}
+
+/// RULER's: cleaning twice is cleaning once and leaves no control character but line feeds; a text
+/// holds itself; the splitter loses nothing but white space.
+void FuzzRuler(const std::string& text) {
+  using namespace h1bench::tasks::ruler;
+  const std::string clean = CleanResponse(text);
+  Demand(CleanResponse(clean) == clean);
+  for (const char c : clean) Demand(c == '\n' || static_cast<unsigned char>(c) >= 32);
+  Demand(CountFound(text, {text, ""}) == 2);
+  const Essays essays = SplitEssays(text);
+  Demand(essays.words.size() == essays.ends.size());
+  std::size_t bytes = 0;
+  for (const std::string& word : essays.words) {
+    Demand(!word.empty());
+    bytes += word.size();
+  }
+  Demand(bytes <= text.size());
 }
 
 }  // namespace
@@ -29,5 +49,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Demand(response.find(stripped) != std::string::npos);
   Demand(Strip(stripped) == stripped);
   Demand(Gsm8kExactMatch(response, response));
+  FuzzRuler(response);
   return 0;
 }
