@@ -33,7 +33,7 @@ class CpuBackend final : public Backend {
   CpuBackend(const ModelShape& shape, const BackendOptions& options)
       : shape_(shape),
         options_(options),
-        slots_(StateLayout(shape, options.precision == Precision::kBf16)),
+        slots_(StateLayout(shape, options.precision == Precision::kBf16), shape.max_positions),
         work_(WorkspaceSizes(shape, options, KindFor(options.precision))),
         pool_(ThreadCount(options.threads)) {}
 
@@ -42,44 +42,15 @@ class CpuBackend final : public Backend {
     PackWeights(shape_, weights, options_.precision, model_);
   }
 
-  Result<SlotId> Allocate(std::int64_t max_tokens) override {
-    if (max_tokens < 1 || (shape_.max_positions > 0 && max_tokens > shape_.max_positions)) {
-      return InvalidArgument("a slot of {} tokens: expected 1 to {} (max_position_embeddings)",
-                             max_tokens, shape_.max_positions);
-    }
-    Slot slot;
-    slot.max_tokens = max_tokens;
-    return slots_.Add(std::move(slot));
-  }
-
-  void Release(SlotId slot) override { slots_.Remove(slot); }
-
+  Result<SlotId> Allocate(std::int64_t max_tokens) override { return slots_.Allocate(max_tokens); }
+  void Release(SlotId slot) override { slots_.Release(slot); }
   Result<SlotId> Fork(SlotId from, std::int64_t max_tokens) override {
-    const Slot* slot = slots_.Find(from);
-    if (slot == nullptr) return InvalidArgument("fork: there is no slot {}", from);
-    if (max_tokens < slot->length ||
-        (shape_.max_positions > 0 && max_tokens > shape_.max_positions)) {
-      return InvalidArgument(
-          "fork of slot {} to {} tokens: expected {} (its length) to {} (max_position_embeddings)",
-          from, max_tokens, slot->length, shape_.max_positions);
-    }
-    Slot copy = *slot;
-    copy.max_tokens = max_tokens;
-    return slots_.Add(std::move(copy));
+    return slots_.Fork(from, max_tokens);
   }
-
-  std::int64_t Length(SlotId id) const override {
-    const Slot* slot = slots_.Find(id);
-    return slot == nullptr ? 0 : slot->length;
-  }
+  std::int64_t Length(SlotId slot) const override { return slots_.Length(slot); }
 
   Result<std::vector<RowResult>> Forward(std::span<const Segment> segments) override {
-    const auto find = [this](SlotId id) -> std::optional<common::SlotRoom> {
-      const Slot* slot = slots_.Find(id);
-      if (slot == nullptr) return std::nullopt;
-      return common::SlotRoom{slot->length, slot->max_tokens};
-    };
-    H1_RETURN_IF_ERROR(common::CheckSegments(segments, find, shape_, options_));
+    H1_RETURN_IF_ERROR(common::CheckSegments(segments, slots_.Rooms(), shape_, options_));
     std::vector<RowResult> results;
     H1_RETURN_IF_ERROR(Guarded("forward", [&] { results = Compute(segments); }));
     return results;

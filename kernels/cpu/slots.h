@@ -1,11 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <vector>
 
-#include "kernels/backend.h"
+#include "kernels/common/slots.h"
 #include "kernels/cpu/buffer.h"
 
 /// What sequences leave behind: keys and values in pages, SSM state and conv tail in one piece.
@@ -28,37 +26,16 @@ struct StateLayout {
   std::int64_t state_bytes() const { return (ssm_floats + tail_floats) * layers * 4; }
 };
 
-/// Memory of one size that is handed back to a list, not to the system. Not thread-safe.
-class BufferPool {
+using Slot = common::Slot<Buffer>;
+
+/// The slots with the pools their memory comes from.
+class Slots : public common::SlotTable<Buffer> {
  public:
-  explicit BufferPool(std::int64_t bytes) : core_(std::make_shared<Core>(bytes)) {}
-  std::shared_ptr<Buffer> Take();
-  std::int64_t bytes_in_use() const { return core_->in_use * core_->bytes; }
-
- private:
-  struct Core {
-    explicit Core(std::int64_t size) : bytes(size) {}
-    std::int64_t bytes, in_use = 0;
-    std::vector<Buffer> free;
-  };
-  std::shared_ptr<Core> core_;  // outlives the pool while buffers are out
-};
-
-struct Slot {
-  std::int64_t length = 0, max_tokens = 0;
-  std::vector<std::shared_ptr<Buffer>> pages;
-  std::shared_ptr<Buffer> state;  // null: nothing appended yet, all zeros
-};
-
-class Slots {
- public:
-  explicit Slots(const StateLayout& layout)
-      : layout_(layout), pages_(layout.page_bytes), states_(layout.state_bytes()) {}
-
-  SlotId Add(Slot slot);
-  void Remove(SlotId id) { slots_.erase(id); }
-  Slot* Find(SlotId id);
-  const Slot* Find(SlotId id) const;
+  Slots(const StateLayout& layout, std::int64_t max_positions)
+      : SlotTable(max_positions),
+        layout_(layout),
+        pages_(layout.page_bytes),
+        states_(layout.state_bytes()) {}
 
   /// Pages for `tokens` more; a page that a fork also holds is copied before it is written.
   void Grow(Slot& slot, std::int64_t tokens);
@@ -71,9 +48,7 @@ class Slots {
 
  private:
   StateLayout layout_;
-  BufferPool pages_, states_;
-  std::map<SlotId, Slot> slots_;
-  SlotId next_ = 0;
+  common::MemoryPool<Buffer> pages_, states_;
 };
 
 }  // namespace h1bench::cpu

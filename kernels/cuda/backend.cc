@@ -13,8 +13,8 @@
 namespace h1bench::H1_CUDA_NAMESPACE {
 namespace {
 
-/// What the driver takes for a process (measured 0.4 to 0.6 GB on Hopper); an estimate, as the
-/// only number of a plan that is not arithmetic.
+/// What the driver takes for a process: an estimate, the only number of a plan that is not
+/// arithmetic.
 constexpr std::int64_t kContextBytes = std::int64_t{600} << 20;
 
 Status CheckCudaShape(const ModelShape& s) {
@@ -46,7 +46,7 @@ class CudaBackend final : public Backend {
       : shape_(shape),
         options_(options),
         bf16_(options.precision == Precision::kBf16),
-        slots_(StateLayout(shape, bf16_)) {}
+        slots_(StateLayout(shape, bf16_), shape.max_positions) {}
   ~CudaBackend() override {
     Synchronize(stream_);
     DestroyStream(stream_);
@@ -69,44 +69,15 @@ class CudaBackend final : public Backend {
     return TakeError();
   }
 
-  Result<SlotId> Allocate(std::int64_t max_tokens) override {
-    if (max_tokens < 1 || (shape_.max_positions > 0 && max_tokens > shape_.max_positions)) {
-      return InvalidArgument("a slot of {} tokens: expected 1 to {} (max_position_embeddings)",
-                             max_tokens, shape_.max_positions);
-    }
-    Slot slot;
-    slot.max_tokens = max_tokens;
-    return slots_.Add(std::move(slot));
-  }
-
-  void Release(SlotId slot) override { slots_.Remove(slot); }
-
+  Result<SlotId> Allocate(std::int64_t max_tokens) override { return slots_.Allocate(max_tokens); }
+  void Release(SlotId slot) override { slots_.Release(slot); }
   Result<SlotId> Fork(SlotId from, std::int64_t max_tokens) override {
-    const Slot* slot = slots_.Find(from);
-    if (slot == nullptr) return InvalidArgument("fork: there is no slot {}", from);
-    if (max_tokens < slot->length ||
-        (shape_.max_positions > 0 && max_tokens > shape_.max_positions)) {
-      return InvalidArgument(
-          "fork of slot {} to {} tokens: expected {} (its length) to {} (max_position_embeddings)",
-          from, max_tokens, slot->length, shape_.max_positions);
-    }
-    Slot copy = *slot;
-    copy.max_tokens = max_tokens;
-    return slots_.Add(std::move(copy));
+    return slots_.Fork(from, max_tokens);
   }
-
-  std::int64_t Length(SlotId id) const override {
-    const Slot* slot = slots_.Find(id);
-    return slot == nullptr ? 0 : slot->length;
-  }
+  std::int64_t Length(SlotId slot) const override { return slots_.Length(slot); }
 
   Result<std::vector<RowResult>> Forward(std::span<const Segment> segments) override {
-    const auto find = [this](SlotId id) -> std::optional<common::SlotRoom> {
-      const Slot* slot = slots_.Find(id);
-      if (slot == nullptr) return std::nullopt;
-      return common::SlotRoom{slot->length, slot->max_tokens};
-    };
-    H1_RETURN_IF_ERROR(common::CheckSegments(segments, find, shape_, options_));
+    H1_RETURN_IF_ERROR(common::CheckSegments(segments, slots_.Rooms(), shape_, options_));
     if (segments.empty()) return std::vector<RowResult>{};
     const std::int64_t tile_rows = AttentionTileRows(shape_, bf16_);
     H1_ASSIGN_OR_RETURN(HostBatch batch, MakeBatch(segments, slots_, tile_rows, stream_));

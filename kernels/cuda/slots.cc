@@ -2,50 +2,28 @@
 
 namespace h1bench::H1_CUDA_NAMESPACE {
 
-Result<std::shared_ptr<DeviceMemory>> MemoryPool::Take() {
-  DeviceMemory memory;
-  if (core_->free.empty()) {
-    H1_ASSIGN_OR_RETURN(memory, DeviceMemory::Allocate(core_->bytes));
-  } else {
-    memory = std::move(core_->free.back());
-    core_->free.pop_back();
-  }
-  ++core_->in_use;
-  return std::shared_ptr<DeviceMemory>(new DeviceMemory(std::move(memory)),
-                                       [core = core_](DeviceMemory* given_back) {
-                                         --core->in_use;
-                                         core->free.push_back(std::move(*given_back));
-                                         delete given_back;
-                                       });
+namespace {
+
+Result<std::shared_ptr<DeviceMemory>> Take(Pool& pool) {
+  if (std::optional<DeviceMemory> memory = pool.Reuse()) return pool.Lend(std::move(*memory));
+  H1_ASSIGN_OR_RETURN(DeviceMemory memory, DeviceMemory::Allocate(pool.bytes()));
+  return pool.Lend(std::move(memory));
 }
 
-SlotId Slots::Add(Slot slot) {
-  slots_.emplace(next_, std::move(slot));
-  return next_++;
-}
-
-Slot* Slots::Find(SlotId id) {
-  const auto found = slots_.find(id);
-  return found == slots_.end() ? nullptr : &found->second;
-}
-
-const Slot* Slots::Find(SlotId id) const {
-  const auto found = slots_.find(id);
-  return found == slots_.end() ? nullptr : &found->second;
-}
+}  // namespace
 
 Status Slots::Grow(Slot& slot, std::int64_t tokens, Stream stream) {
   if (slot.length % kPageTokens != 0) {
     auto& last = slot.pages[static_cast<std::size_t>(slot.length / kPageTokens)];
     if (last.use_count() > 1) {
-      H1_ASSIGN_OR_RETURN(std::shared_ptr<DeviceMemory> own, pages_.Take());
+      H1_ASSIGN_OR_RETURN(std::shared_ptr<DeviceMemory> own, Take(pages_));
       CopyOnDevice(own->bytes(), last->bytes(), layout_.page_bytes, stream);
       last = std::move(own);
     }
   }
   const auto wanted = static_cast<std::size_t>(CeilDiv(slot.length + tokens, kPageTokens));
   while (slot.pages.size() < wanted) {
-    H1_ASSIGN_OR_RETURN(std::shared_ptr<DeviceMemory> page, pages_.Take());
+    H1_ASSIGN_OR_RETURN(std::shared_ptr<DeviceMemory> page, Take(pages_));
     slot.pages.push_back(std::move(page));
   }
   return Status::Ok();
@@ -53,7 +31,7 @@ Status Slots::Grow(Slot& slot, std::int64_t tokens, Stream stream) {
 
 Result<std::shared_ptr<DeviceMemory>> Slots::WritableState(const Slot& slot) {
   if (slot.state != nullptr && slot.state.use_count() == 1) return slot.state;
-  return states_.Take();
+  return Take(states_);
 }
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE
