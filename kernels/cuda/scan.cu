@@ -7,36 +7,21 @@ namespace {
 
 constexpr int kThreads = 128;
 
-/// kColumns numbers of a row of N, as a lane holds them: in fours when N is a multiple of 128
-/// (kFours), else every 32nd.
-template <int kColumns, bool kFours>
+/// kColumns numbers of a row of N, as a lane holds them: every 32nd. One at a time, for nothing
+/// says that rows of any shape begin on more than a float.
+template <int kColumns>
 H1_DEVICE void LoadRow(const float* row, std::int64_t n, int lane, float (&out)[kColumns]) {
-  if constexpr (kFours) {
-    H1_UNROLL
-    for (int j = 0; j < kColumns; j += 4) {
-      const float4 four = *reinterpret_cast<const float4*>(row + j * kWarp + lane * 4);
-      out[j] = four.x, out[j + 1] = four.y, out[j + 2] = four.z, out[j + 3] = four.w;
-    }
-  } else {
-    H1_UNROLL
-    for (int j = 0; j < kColumns; ++j) {
-      const int column = j * kWarp + lane;
-      out[j] = column < n ? row[column] : 0.0F;
-    }
+  H1_UNROLL
+  for (int j = 0; j < kColumns; ++j) {
+    const int column = j * kWarp + lane;
+    out[j] = column < n ? row[column] : 0.0F;
   }
 }
-template <int kColumns, bool kFours>
+template <int kColumns>
 H1_DEVICE void StoreRow(float* row, std::int64_t n, int lane, const float (&v)[kColumns]) {
-  if constexpr (kFours) {
-    H1_UNROLL
-    for (int j = 0; j < kColumns; j += 4)
-      *reinterpret_cast<float4*>(row + j * kWarp + lane * 4) =
-          make_float4(v[j], v[j + 1], v[j + 2], v[j + 3]);
-  } else {
-    H1_UNROLL
-    for (int j = 0; j < kColumns; ++j)
-      if (j * kWarp + lane < n) row[j * kWarp + lane] = v[j];
-  }
+  H1_UNROLL
+  for (int j = 0; j < kColumns; ++j)
+    if (j * kWarp + lane < n) row[j * kWarp + lane] = v[j];
 }
 
 /// What one token brings to a warp.
@@ -45,14 +30,14 @@ struct Token {
   float b[kColumns], c[kColumns], x[kRows], dt, decay;
 };
 
-template <int kColumns, int kRows, bool kFours>
+template <int kColumns, int kRows>
 H1_DEVICE void LoadToken(const Dims& d, const Buffers& buffers, std::int64_t row, std::int64_t head,
                          std::int64_t first_p, int lane, Token<kColumns, kRows>& out) {
   const float* conv = buffers.conv + row * d.channels;
   const std::int64_t group = head / (d.ssm_heads / d.ssm_groups);
   const float* b = conv + d.ssm_inner + group * d.ssm_state;
-  LoadRow<kColumns, kFours>(b, d.ssm_state, lane, out.b);
-  LoadRow<kColumns, kFours>(b + d.ssm_groups * d.ssm_state, d.ssm_state, lane, out.c);
+  LoadRow<kColumns>(b, d.ssm_state, lane, out.b);
+  LoadRow<kColumns>(b + d.ssm_groups * d.ssm_state, d.ssm_state, lane, out.c);
   H1_UNROLL
   for (int i = 0; i < kRows; ++i)
     out.x[i] = first_p + i < d.ssm_head_dim ? conv[head * d.ssm_head_dim + first_p + i] : 0.0F;
@@ -60,7 +45,7 @@ H1_DEVICE void LoadToken(const Dims& d, const Buffers& buffers, std::int64_t row
   out.decay = buffers.decay[row * d.ssm_heads + head];
 }
 
-template <typename T, int kColumns, int kRows, bool kFours>
+template <typename T, int kColumns, int kRows>
 __global__ void __launch_bounds__(kThreads)
     ScanKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers,
                const float* d_skip, std::int64_t layer, std::int64_t ldo) {
@@ -79,19 +64,19 @@ __global__ void __launch_bounds__(kThreads)
     H1_UNROLL
     for (int i = 0; i < kRows; ++i)
       if (first_p + i < d.ssm_head_dim)
-        LoadRow<kColumns, kFours>(from + i * d.ssm_state, d.ssm_state, lane, state[i]);
+        LoadRow<kColumns>(from + i * d.ssm_state, d.ssm_state, lane, state[i]);
   }
   const int own = RowOfLane<kRows>(lane);
   const bool writes = lane % (kWarp / kRows) == 0 && first_p + own < d.ssm_head_dim;
   const float skip = d_skip[head];
   const std::int64_t column = head * d.ssm_head_dim + first_p + own;
   Token<kColumns, kRows> token;
-  LoadToken<kColumns, kRows, kFours>(d, buffers, segment.first_row, head, first_p, lane, token);
+  LoadToken<kColumns, kRows>(d, buffers, segment.first_row, head, first_p, lane, token);
   for (std::int64_t t = 0; t < segment.rows; ++t) {
     const std::int64_t row = segment.first_row + t;
     Token<kColumns, kRows> next = token;
     if (t + 1 < segment.rows)
-      LoadToken<kColumns, kRows, kFours>(d, buffers, row + 1, head, first_p, lane, next);
+      LoadToken<kColumns, kRows>(d, buffers, row + 1, head, first_p, lane, next);
     float sum[kRows], x_own = 0;
     H1_UNROLL
     for (int i = 0; i < kRows; ++i) {
@@ -120,16 +105,16 @@ __global__ void __launch_bounds__(kThreads)
   H1_UNROLL
   for (int i = 0; i < kRows; ++i)
     if (first_p + i < d.ssm_head_dim)
-      StoreRow<kColumns, kFours>(to + i * d.ssm_state, d.ssm_state, lane, state[i]);
+      StoreRow<kColumns>(to + i * d.ssm_state, d.ssm_state, lane, state[i]);
 }
 
-template <typename T, int kColumns, int kRows, bool kFours>
+template <typename T, int kColumns, int kRows>
 void Run(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
   const std::int64_t items = c.dims.ssm_heads * CeilDiv(c.dims.ssm_head_dim, kRows);
   const LaunchShape shape{dim3(static_cast<unsigned>(CeilDiv(items * kWarp, kThreads)),
                                static_cast<unsigned>(c.batch.segment_count)),
                           dim3(kThreads)};
-  Launch("scan", ScanKernel<T, kColumns, kRows, kFours>, shape, c.stream, c.dims, c.layout, c.batch,
+  Launch("scan", ScanKernel<T, kColumns, kRows>, shape, c.stream, c.dims, c.layout, c.batch,
          c.buffers, w.d_skip, layer,
          RoundUp(c.dims.ssm_inner + c.dims.heads * c.dims.head_dim, kPadK));
 }
@@ -138,11 +123,9 @@ void Run(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
 template <typename T>
 void Choose(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
   const std::int64_t n = c.dims.ssm_state;
-  if (n == 128) return Run<T, 4, 16, true>(c, w, layer);
-  if (n == 256) return Run<T, 8, 8, true>(c, w, layer);
-  if (n <= 32) return Run<T, 1, 4, false>(c, w, layer);
-  if (n <= 128) return Run<T, 4, 4, false>(c, w, layer);
-  return Run<T, 16, 1, false>(c, w, layer);  // to 512; the backend refuses more
+  if (n <= 32) return Run<T, 1, 4>(c, w, layer);
+  if (n <= 128) return Run<T, 4, 4>(c, w, layer);
+  return Run<T, 16, 1>(c, w, layer);  // to 512; the backend refuses more
 }
 
 }  // namespace

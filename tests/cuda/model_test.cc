@@ -179,7 +179,8 @@ std::string ShapeName(const ::testing::TestParamInfo<Shape>& given) {
 }
 INSTANTIATE_TEST_SUITE_P(Shapes, SlowCudaModels,
                          ::testing::Values(Shape{64, 128, 64}, Shape{128, 256, 64},
-                                           Shape{128, 256, 128}, Shape{80, 96, 24}),
+                                           Shape{128, 256, 128}, Shape{80, 96, 24},
+                                           Shape{64, 128, 25}),
                          ShapeName);
 
 }  // namespace
