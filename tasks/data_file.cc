@@ -80,7 +80,8 @@ Result<std::string> ReadMaybeGzip(const std::filesystem::path& file) {
 }
 
 Result<std::vector<Json>> ReadJsonLines(const std::filesystem::path& file,
-                                        const std::vector<std::string>& keys) {
+                                        const std::vector<std::string>& keys,
+                                        std::vector<std::size_t>* lines) {
   H1_ASSIGN_OR_RETURN(const std::string text, ReadMaybeGzip(file));
   std::vector<Json> rows;
   std::size_t number = 0;
@@ -99,6 +100,7 @@ Result<std::vector<Json>> ReadJsonLines(const std::filesystem::path& file,
         return Corrupt("{}: {}: expected a string, found {}", place, key, value->TypeName());
     }
     rows.push_back(std::move(*row));
+    if (lines != nullptr) lines->push_back(number);
   }
   if (rows.empty())
     return Corrupt("{}: expected one JSON object a line, found none", file.string());
@@ -106,8 +108,8 @@ Result<std::vector<Json>> ReadJsonLines(const std::filesystem::path& file,
 }
 
 Result<std::vector<std::vector<std::string>>> ParseCsv(const std::string& text,
-                                                       const std::string& name,
-                                                       std::size_t columns) {
+                                                       const std::string& name, std::size_t columns,
+                                                       std::vector<std::size_t>* lines) {
   if (!IsValidUtf8(text)) return Corrupt("{}: expected UTF-8 text", name);
   std::vector<std::vector<std::string>> rows;
   std::size_t place = 0, line = 1;
@@ -126,10 +128,13 @@ Result<std::vector<std::vector<std::string>>> ParseCsv(const std::string& text,
       ++line;
     }
     if (row.size() == 1 && row[0].empty()) continue;  // a blank line
+    if (columns == 0) columns = row.size();
     if (row.size() != columns)
       return Corrupt("{}:{}: expected {} fields, found {}", name, start, columns, row.size());
     rows.push_back(std::move(row));
+    if (lines != nullptr) lines->push_back(start);
   }
+  if (rows.empty() && columns == 0) return Corrupt("{}: expected rows, found none", name);
   if (rows.empty()) return Corrupt("{}: expected rows of {} fields, found none", name, columns);
   return rows;
 }

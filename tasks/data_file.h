@@ -11,18 +11,20 @@
 /// expected, what was found.
 namespace h1bench::tasks {
 
-/// One JSON object a line. Blank lines are skipped. `keys` must be there and be strings.
+/// One JSON object a line. Blank lines are skipped. `keys` must be there and be strings. `lines`
+/// gets the line of each row, from 1.
 Result<std::vector<Json>> ReadJsonLines(const std::filesystem::path& file,
-                                        const std::vector<std::string>& keys);
+                                        const std::vector<std::string>& keys,
+                                        std::vector<std::size_t>* lines = nullptr);
 /// The same through gzip when the name ends in .gz; refuses to unpack over 256 MiB.
 Result<std::string> ReadMaybeGzip(const std::filesystem::path& file);
 /// RFC 4180 rows without a header: quotes doubled inside quotes, line breaks allowed there. Every
-/// row has `columns` fields.
+/// row has `columns` fields; 0: as many as the first.
 Result<std::vector<std::vector<std::string>>> ReadCsv(const std::filesystem::path& file,
                                                       std::size_t columns);
 Result<std::vector<std::vector<std::string>>> ParseCsv(const std::string& text,
-                                                       const std::string& name,
-                                                       std::size_t columns);
+                                                       const std::string& name, std::size_t columns,
+                                                       std::vector<std::size_t>* lines = nullptr);
 
 /// SHA-256 over names and bytes of files, in the order given.
 class DataDigest {

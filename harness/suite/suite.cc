@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "harness/suite/yaml_reader.h"
+#include "base/yaml.h"
 #include "tasks/task.h"
 
 namespace h1bench {
@@ -41,7 +41,8 @@ class SuiteReader {
       : file_(file.string()), folder_(file.parent_path()) {}
 
   Result<Suite> Read(const std::string& text) {
-    H1_ASSIGN_OR_RETURN(const YAML::Node root, ParseYaml(text, file_));
+    H1_ASSIGN_OR_RETURN(const YAML::Node root,
+                        ParseYaml(text, file_, "docs/suite.md shows a suite."));
     H1_RETURN_IF_ERROR(CheckKeys(file_, root, "suite", kSuiteKeys));
     Suite suite;
     suite.text = text;

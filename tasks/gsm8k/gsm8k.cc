@@ -1,5 +1,5 @@
 #include "tasks/data_file.h"
-#include "tasks/fewshot/python_random.h"
+#include "tasks/fewshot/draws.h"
 #include "tasks/gsm8k/cot_exemplars.h"
 #include "tasks/options.h"
 #include "tasks/prompt.h"
@@ -113,7 +113,7 @@ class Gsm8k final : public WordProblems {
     H1_RETURN_IF_ERROR(digest.Add(options.data, "gsm8k/train.jsonl"));
     H1_RETURN_IF_ERROR(digest.Add(options.data, "gsm8k/test.jsonl"));
     digest_ = digest.Finish();
-    DrawShots(train, options);
+    DrawShotTexts(train, options);
     return Status::Ok();
   }
 
@@ -129,24 +129,15 @@ class Gsm8k final : public WordProblems {
             Ask(document.data.Find("question")->as_string()), ""};
   }
 
-  /// lm-eval visits documents in order, each visit draws anew; on W ranks document d gets draw d /
-  /// W. Keeping the draws by document makes them independent of limits, batches and workers.
-  void DrawShots(const std::vector<Json>& train, const TaskOptions& options) {
-    // CPython seeds with the absolute value.
-    const auto seed = static_cast<std::uint64_t>(options.seed);
-    PythonRandom random(options.seed < 0 ? 0 - seed : seed);
-    const auto world = static_cast<std::size_t>(options.fewshot_world_size);
-    std::vector<Shot> current;
-    for (std::size_t d = 0; d < documents_.size(); ++d) {
-      if (d % world == 0) {
-        current.clear();
-        for (const std::size_t row :
-             random.Sample(train.size(), static_cast<std::size_t>(shots_))) {
-          current.push_back({Ask(train[row].Find("question")->as_string()),
-                             train[row].Find("answer")->as_string()});
-        }
+  void DrawShotTexts(const std::vector<Json>& train, const TaskOptions& options) {
+    for (const auto& rows :
+         DrawShots(documents_.size(), train.size(), static_cast<std::size_t>(shots_), options.seed,
+                   options.fewshot_world_size)) {
+      std::vector<Shot>& shots = shots_of_.emplace_back();
+      for (const std::size_t row : rows) {
+        shots.push_back({Ask(train[row].Find("question")->as_string()),
+                         train[row].Find("answer")->as_string()});
       }
-      shots_of_.push_back(current);
     }
   }
 

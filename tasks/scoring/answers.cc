@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "tasks/scoring/regex.h"
 
 namespace h1bench::tasks {
 namespace {
@@ -15,16 +14,10 @@ bool IsPythonSpace(std::uint32_t c) {
          c == 0x3000;
 }
 
-/// First (or last) match, first non-empty group; the invalid mark when there is none or the work
-/// limit was hit.
+/// With the invalid mark when the work limit was hit.
 std::string Extract(const Regex& regex, std::string_view response, bool last) {
-  const auto matches = regex.FindAll(response, last ? static_cast<std::size_t>(-1) : 1);
-  if (!matches.ok() || matches->empty()) return std::string(kInvalid);
-  const Regex::Match& match = last ? matches->back() : matches->front();
-  for (const auto& group : match.groups) {
-    if (group && !group->empty()) return Strip(*group);
-  }
-  return std::string(kInvalid);
+  auto found = ExtractMatch(regex, response, last);
+  return found.ok() ? std::move(*found) : std::string(kInvalid);
 }
 
 std::string Normalise(std::string_view text) {
@@ -58,6 +51,18 @@ std::string Strip(std::string_view text) {
     end = start;
   }
   return std::string(text.substr(begin, end - begin));
+}
+
+Result<std::string> ExtractMatch(const Regex& regex, std::string_view text, bool last) {
+  H1_ASSIGN_OR_RETURN(const std::vector<Regex::Match> matches,
+                      regex.FindAll(text, last ? static_cast<std::size_t>(-1) : 1));
+  if (matches.empty()) return std::string(kInvalid);
+  const Regex::Match& match = last ? matches.back() : matches.front();
+  if (match.groups.empty()) return Strip(text.substr(match.begin, match.end - match.begin));
+  for (const auto& group : match.groups) {
+    if (group && !group->empty()) return Strip(*group);
+  }
+  return std::string(kInvalid);
 }
 
 std::string Gsm8kStrict(std::string_view response) {

@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include "tasks/scoring/regex.h"
+
 namespace h1bench::tasks {
 
 /// What a filter gives when nothing was found; lm-eval's own spelling.
@@ -11,6 +13,11 @@ inline constexpr std::string_view kInvalid = "[invalid]";
 /// Python's str.strip() with no argument, for ASCII whitespace and the Unicode spaces that models
 /// write.
 std::string Strip(std::string_view text);
+
+/// lm-eval's filter "regex": the first (or last) match; of its groups the first that is not empty,
+/// or the whole match of a pattern without groups; stripped. kInvalid when there is none,
+/// kResourceExhausted when the work limit was hit.
+Result<std::string> ExtractMatch(const Regex& regex, std::string_view text, bool last);
 
 /// lm-eval's filters of gsm8k (PROTOCOLS: lm_eval/tasks/gsm8k): first match of `####
 /// (\-?[0-9\.\,]+)`.

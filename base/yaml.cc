@@ -1,4 +1,4 @@
-#include "harness/suite/yaml_reader.h"
+#include "base/yaml.h"
 
 #include <yaml-cpp/eventhandler.h>
 
@@ -16,8 +16,8 @@ namespace {
 constexpr std::size_t kMaxBytes = 1 << 20;
 constexpr int kMaxDepth = 16;
 
-/// Walks the events before any tree is built and remembers the first thing that a suite may not
-/// hold.
+/// Walks the events before any tree is built and remembers the first thing that our files may
+/// not hold.
 class Guard : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark&) override {}
@@ -64,7 +64,7 @@ std::string At(const std::string& file, const YAML::Mark& mark) {
 
 }  // namespace
 
-Result<YAML::Node> ParseYaml(const std::string& text, const std::string& file) {
+Result<YAML::Node> ParseYaml(const std::string& text, const std::string& file, const char* hint) {
   if (text.size() > kMaxBytes)
     return InvalidArgument("{}: expected at most 1 MiB of YAML, found {} bytes", file, text.size());
   if (!IsValidUtf8(text)) return InvalidArgument("{}: expected UTF-8 text", file);
@@ -73,7 +73,7 @@ Result<YAML::Node> ParseYaml(const std::string& text, const std::string& file) {
     YAML::Parser parser(stream);
     Guard guard;
     if (!parser.HandleNextDocument(guard))
-      return InvalidArgument("{}: the file is empty. docs/suite.md shows a suite.", file);
+      return InvalidArgument("{}: the file is empty. {}", file, hint);
     if (guard.refused)
       return InvalidArgument("{}: {}", At(file, guard.refused->first), guard.refused->second);
     Guard second;

@@ -13,9 +13,9 @@
 /// Reading YAML with errors that say "FILE:LINE:COLUMN: key: expected ..., found ...".
 namespace h1bench {
 
-/// Parses one document: at most 1 MiB, at most 16 levels, no anchors, aliases or tags (a suite
-/// needs none, and they are how YAML files explode).
-Result<YAML::Node> ParseYaml(const std::string& text, const std::string& file);
+/// Parses one document: at most 1 MiB, at most 16 levels, no anchors, aliases or tags (our files
+/// need none, and they are how YAML files explode). `hint` ends the message about an empty file.
+Result<YAML::Node> ParseYaml(const std::string& text, const std::string& file, const char* hint);
 
 /// Where a node stands, for errors: FILE:LINE:COLUMN.
 std::string Place(const std::string& file, const YAML::Node& node);
