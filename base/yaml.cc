@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <set>
 #include <sstream>
 
@@ -150,6 +151,17 @@ Result<double> ReadDouble(const std::string& file, const YAML::Node& node, const
     return Expected(file, node, key, expected);
   }
   return value;
+}
+
+Result<std::filesystem::path> ReadPath(const std::string& file, const YAML::Node& node,
+                                       const std::string& key) {
+  H1_ASSIGN_OR_RETURN(const std::string text, ReadString(file, node, key));
+  const char* home = std::getenv("HOME");
+  if (text.rfind("~/", 0) == 0 && home != nullptr)
+    return std::filesystem::path(home) / text.substr(2);
+  const std::filesystem::path path(text);
+  return path.is_absolute() ? path
+                            : (std::filesystem::path(file).parent_path() / path).lexically_normal();
 }
 
 }  // namespace h1bench

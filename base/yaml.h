@@ -3,6 +3,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,6 +36,10 @@ Result<std::int64_t> ReadInt(const std::string& file, const YAML::Node& node,
                              const std::string& key, std::int64_t low, std::int64_t high);
 Result<double> ReadDouble(const std::string& file, const YAML::Node& node, const std::string& key,
                           double low, double high);
+
+/// A path relative to the folder of `file`; a leading ~/ is the home folder.
+Result<std::filesystem::path> ReadPath(const std::string& file, const YAML::Node& node,
+                                       const std::string& key);
 
 /// A list of scalars, each read by `read(item)`; a repeated item is refused.
 template <typename T, typename Read>

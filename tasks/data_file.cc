@@ -147,8 +147,12 @@ Result<std::vector<std::vector<std::string>>> ReadCsv(const std::filesystem::pat
 
 Status DataDigest::Add(const std::filesystem::path& root, const std::filesystem::path& relative) {
   H1_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(root / relative));
-  lines_ += Sha256Hex(bytes) + "  " + relative.generic_string() + "\n";
+  AddBytes(relative.generic_string(), bytes);
   return Status::Ok();
+}
+
+void DataDigest::AddBytes(const std::string& name, std::string_view bytes) {
+  lines_ += Sha256Hex(bytes) + "  " + name + "\n";
 }
 
 std::string DataDigest::Finish() const { return Sha256Hex(lines_); }

@@ -30,6 +30,8 @@ Result<std::vector<std::vector<std::string>>> ParseCsv(const std::string& text,
 class DataDigest {
  public:
   Status Add(const std::filesystem::path& root, const std::filesystem::path& relative);
+  /// A file that is read already, under a name that does not depend on where it lies.
+  void AddBytes(const std::string& name, std::string_view bytes);
   std::string Finish() const;
 
  private:

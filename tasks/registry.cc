@@ -8,15 +8,15 @@ namespace h1bench::tasks {
 namespace {
 
 /// All tasks, by name.
-constexpr std::array<const Registration*, 9> kAll = {
-    &kGsm8k, &kGsm8kCot, &kHumanEval, &kHumanEvalInstruct, &kHumanEvalPlus, &kHumanEvalPlusChat,
-    &kMmlu,  &kNiah,     &kRuler};
+constexpr std::array kAll = {&kGsm8k,         &kGsm8kCot,          &kHumanEval, &kHumanEvalInstruct,
+                             &kHumanEvalPlus, &kHumanEvalPlusChat, &kMmlu,      &kNiah,
+                             &kRuler};
 
 const Registration* Find(const std::string& name) {
   for (const Registration* one : kAll) {
     if (name == one->name) return one;
   }
-  return nullptr;
+  return name == kCustom.name ? &kCustom : nullptr;
 }
 
 }  // namespace
@@ -32,13 +32,26 @@ std::string TaskSummary(const std::string& name) {
   return one == nullptr ? "" : one->summary;
 }
 
-Result<std::unique_ptr<Task>> LoadTask(const std::string& name, const TaskOptions& options) {
-  const Registration* one = Find(name);
-  if (one != nullptr) return one->load(options);
+bool IsTaskFile(const std::string& name) {
+  return name.ends_with(".yaml") || name.ends_with(".yml");
+}
+
+Status UnknownTask(const std::string& name) {
   const std::string near = NearestWord(name, TaskNames());
-  return InvalidArgument("unknown task \"{}\".{} Known: {}", VisibleText(name),
-                         near.empty() ? "" : fmt::format(" Did you mean \"{}\"?", near),
-                         fmt::join(TaskNames(), " "));
+  return InvalidArgument(
+      "unknown task \"{}\".{} Known: {}, or a task file that ends in .yaml", VisibleText(name),
+      near.empty() ? "" : fmt::format(" Did you mean \"{}\"?", near), fmt::join(TaskNames(), " "));
+}
+
+Result<std::unique_ptr<Task>> LoadTask(const std::string& name, const TaskOptions& options) {
+  if (IsTaskFile(name)) {
+    TaskOptions with_file = options;
+    with_file.file = name;
+    return kCustom.load(with_file);
+  }
+  const Registration* one = Find(name);
+  if (one == nullptr || (one == &kCustom && options.file.empty())) return UnknownTask(name);
+  return one->load(options);
 }
 
 }  // namespace h1bench::tasks

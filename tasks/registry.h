@@ -26,6 +26,9 @@ Result<std::unique_ptr<Task>> MakeTask(const TaskOptions& options) {
   return std::unique_ptr<Task>(std::move(task));
 }
 
+/// Tasks of users: reached by the path of a task file, not by a name.
+extern const Registration kCustom;
+
 extern const Registration kGsm8k, kGsm8kCot, kHumanEval, kHumanEvalInstruct, kHumanEvalPlus,
     kHumanEvalPlusChat, kMmlu, kNiah, kRuler;
 

@@ -49,8 +49,10 @@ struct Document {
 struct Score {
   std::string extracted;                               // the answer taken out of the response
   std::vector<std::pair<std::string, double>> scores;  // metric -> value, in a fixed order
-  std::string verdict;  // code: pass, fail, timeout, memory, sandbox_error; else empty
-  std::string detail;   // one line for people (exception, mismatch)
+  /// Code: pass, fail, timeout, memory, sandbox_error. A filter that hit its work limit:
+  /// regex_limit. Else empty.
+  std::string verdict;
+  std::string detail;  // one line for people (exception, mismatch)
 };
 
 /// Number of tokens of a text, for tasks that fill a context length.
@@ -86,6 +88,7 @@ class CodeJudge {
 /// What a suite entry may say. -1 and empty mean the task's default.
 struct TaskOptions {
   std::filesystem::path data;  // folder with the upstream files
+  std::filesystem::path file;  // custom: the task file
   std::int64_t shots = -1;
   std::vector<std::string> subjects;  // mmlu; ruler: its tasks
   std::int64_t limit = -1;            // first documents of each subset
@@ -130,8 +133,12 @@ class Task {
 std::vector<std::string> TaskNames();
 /// One line for --help.
 std::string TaskSummary(const std::string& name);
-/// Reads the task's data and checks options; errors name file, row and what was expected. Unknown
-/// names get a "Did you mean".
+/// Whether `name` is the path of a task file (docs/custom-tasks.md): it ends in .yaml or .yml.
+bool IsTaskFile(const std::string& name);
+/// The refusal of a name: "Did you mean", and the known ones.
+Status UnknownTask(const std::string& name);
+/// Reads the task's data and checks options; errors name file, row and what was expected. `name`
+/// may be a task file; with "custom", options.file is one.
 Result<std::unique_ptr<Task>> LoadTask(const std::string& name, const TaskOptions& options);
 
 }  // namespace h1bench::tasks

@@ -29,6 +29,7 @@ tasks::TaskOptions ParseTaskOptions(const Json& options, const std::filesystem::
     const Json* value = options.Find(key);
     return value != nullptr && value->is_string() ? value->as_string() : std::string();
   };
+  parsed.file = string("file");
   parsed.chat = string("chat");
   parsed.ruler_variant = string("ruler_variant");
   parsed.ruler_qa = string("ruler_qa");
@@ -78,10 +79,11 @@ Result<std::shared_ptr<const LoadedTask>> LoadTaskOfRun(const RunTaskRow& row,
   H1_ASSIGN_OR_RETURN(std::unique_ptr<tasks::Task> task, tasks::LoadTask(row.task, options));
   if (task->data_digest() != row.data_digest) {
     return FailedPrecondition(
-        "task {}: the data in {} changed since the run was planned (digest {}, was {}). Put the "
+        "task {}: the data of {} changed since the run was planned (digest {}, was {}). Put the "
         "old files back, or start "
         "a new run: it reuses every answer whose question did not change.",
-        row.name, data.string(), task->data_digest(), row.data_digest);
+        row.name, (options.file.empty() ? data : options.file).string(), task->data_digest(),
+        row.data_digest);
   }
   return std::make_shared<const LoadedTask>(std::move(task));
 }

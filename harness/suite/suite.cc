@@ -1,7 +1,6 @@
 #include "harness/suite/suite.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <set>
 
 #include "base/file.h"
@@ -37,8 +36,7 @@ bool GoodName(const std::string& name) {
 
 class SuiteReader {
  public:
-  explicit SuiteReader(const std::filesystem::path& file)
-      : file_(file.string()), folder_(file.parent_path()) {}
+  explicit SuiteReader(const std::filesystem::path& file) : file_(file.string()) {}
 
   Result<Suite> Read(const std::string& text) {
     H1_ASSIGN_OR_RETURN(const YAML::Node root,
@@ -59,7 +57,7 @@ class SuiteReader {
       H1_ASSIGN_OR_RETURN(suite.seed, ReadInt(file_, root["seed"], "seed", 0, kMany));
     }
     if (root["data"]) {
-      H1_ASSIGN_OR_RETURN(suite.data, ReadPath(root["data"], "data"));
+      H1_ASSIGN_OR_RETURN(suite.data, ReadPath(file_, root["data"], "data"));
     }
     H1_RETURN_IF_ERROR(ReadModels(root, suite));
     H1_RETURN_IF_ERROR(ReadTasks(root, suite));
@@ -72,16 +70,6 @@ class SuiteReader {
     if (!GoodName(name))
       return Expected(file_, node, key, "letters, digits, - _ . + (at most 100)");
     return name;
-  }
-
-  /// Relative to the suite file; a leading ~/ is the home folder.
-  Result<std::filesystem::path> ReadPath(const YAML::Node& node, const std::string& key) {
-    H1_ASSIGN_OR_RETURN(const std::string text, ReadString(file_, node, key));
-    const char* home = std::getenv("HOME");
-    if (text.rfind("~/", 0) == 0 && home != nullptr)
-      return std::filesystem::path(home) / text.substr(2);
-    const std::filesystem::path path(text);
-    return path.is_absolute() ? path : (folder_ / path).lexically_normal();
   }
 
   Status ReadModels(const YAML::Node& root, Suite& suite) {
@@ -115,7 +103,7 @@ class SuiteReader {
     if (!node["path"])
       return InvalidArgument("{}: models: the key \"path\" is missing: the folder of a checkpoint",
                              Place(file_, node));
-    H1_ASSIGN_OR_RETURN(model.path, ReadPath(node["path"], "path"));
+    H1_ASSIGN_OR_RETURN(model.path, ReadPath(file_, node["path"], "path"));
     const std::filesystem::path plain =
         model.path.has_filename() ? model.path : model.path.parent_path();
     model.name = plain.filename().string();
@@ -168,14 +156,28 @@ class SuiteReader {
     return Status::Ok();
   }
 
-  Result<std::string> ReadTaskName(const YAML::Node& node) {
-    H1_ASSIGN_OR_RETURN(std::string name, ReadString(file_, node, "task"));
+  /// The task's name, or "custom" and the file's path among the options. Fills `name`, too.
+  Status ReadTaskName(const YAML::Node& node, SuiteTask& task) {
+    H1_ASSIGN_OR_RETURN(task.task, ReadString(file_, node, "task"));
+    task.name = task.task;
+    if (tasks::IsTaskFile(task.task)) {
+      H1_ASSIGN_OR_RETURN(std::filesystem::path path, ReadPath(file_, node, "task"));
+      path = std::filesystem::absolute(path).lexically_normal();  // a run is resumed from anywhere
+      task.task = "custom";
+      task.name = path.stem().string();
+      task.options.Set("file", path.string());
+      return Status::Ok();
+    }
     const std::vector<std::string> known = tasks::TaskNames();
-    if (std::find(known.begin(), known.end(), name) != known.end()) return name;
-    const std::string near = NearestWord(name, known);
+    if (std::find(known.begin(), known.end(), task.task) != known.end()) return Status::Ok();
+    return tasks::UnknownTask(task.task).WithContext(Place(file_, node));
+  }
+
+  Status CheckDefaultName(const YAML::Node& node, const SuiteTask& task) {
+    if (GoodName(task.name)) return Status::Ok();
     return InvalidArgument(
-        "{}: unknown task \"{}\".{} Known: {}", Place(file_, node), VisibleText(name),
-        near.empty() ? "" : fmt::format(" Did you mean \"{}\"?", near), fmt::join(known, " "));
+        "{}: tasks: the file's name \"{}\" cannot be used as a name. Add `name`.",
+        Place(file_, node), VisibleText(task.name));
   }
 
   Result<SuiteTask> ReadTask(const YAML::Node& node) {
@@ -183,18 +185,18 @@ class SuiteReader {
     task.line = node.Mark().line + 1;
     task.options = Json(Json::Object{});
     if (node.IsScalar()) {
-      H1_ASSIGN_OR_RETURN(task.task, ReadTaskName(node));
-      task.name = task.task;
+      H1_RETURN_IF_ERROR(ReadTaskName(node, task));
+      H1_RETURN_IF_ERROR(CheckDefaultName(node, task));
       return task;
     }
     H1_RETURN_IF_ERROR(CheckKeys(file_, node, "tasks", kTaskKeys));
     if (!node["task"])
       return InvalidArgument("{}: tasks: the key \"task\" is missing", Place(file_, node));
-    H1_ASSIGN_OR_RETURN(task.task, ReadTaskName(node["task"]));
-    task.name = task.task;
+    H1_RETURN_IF_ERROR(ReadTaskName(node["task"], task));
     if (node["name"]) {
       H1_ASSIGN_OR_RETURN(task.name, ReadName(node["name"], "name"));
     }
+    H1_RETURN_IF_ERROR(CheckDefaultName(node, task));
     for (const auto& item : node) {
       H1_RETURN_IF_ERROR(ReadOption(item.first.Scalar(), item.second, task.options));
     }
@@ -216,7 +218,7 @@ class SuiteReader {
         return Expected(file_, node, key, "single or multiturn");
       options.Set(key, value);
     } else if (key == "ruler_files") {
-      H1_ASSIGN_OR_RETURN(const std::filesystem::path value, ReadPath(node, key));
+      H1_ASSIGN_OR_RETURN(const std::filesystem::path value, ReadPath(file_, node, key));
       options.Set(key, value.string());
     } else if (key == "subjects") {
       H1_ASSIGN_OR_RETURN(const auto items,
@@ -252,7 +254,6 @@ class SuiteReader {
   }
 
   std::string file_;
-  std::filesystem::path folder_;
 };
 
 }  // namespace

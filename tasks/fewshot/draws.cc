@@ -12,8 +12,8 @@ std::vector<std::vector<std::size_t>> DrawShots(std::size_t documents, std::size
   PythonRandom random(seed < 0 ? 0 - bits : bits);
   std::vector<std::vector<std::size_t>> draws(documents);
   for (std::size_t d = 0; d < documents; ++d) {
-    draws[d] = d % static_cast<std::size_t>(world_size) == 0 ? random.Sample(rows, shots)
-                                                             : draws[d - 1];
+    draws[d] =
+        d % static_cast<std::size_t>(world_size) == 0 ? random.Sample(rows, shots) : draws[d - 1];
   }
   return draws;
 }

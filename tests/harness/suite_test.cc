@@ -95,7 +95,8 @@ TEST(Suite, BadOnesAreToldWhereAndWhy) {
        "precisions max_length"},
       {WithTasks("[gms8k]"),
        "2:9: unknown task \"gms8k\". Did you mean \"gsm8k\"? Known: gsm8k gsm8k_cot humaneval "
-       "humaneval_instruct humanevalplus humanevalplus_chat mmlu niah ruler"},
+       "humaneval_instruct humanevalplus humanevalplus_chat mmlu niah ruler, or a task file that "
+       "ends in .yaml"},
       {WithTasks("[mmlu, mmlu]"),
        "2:15: tasks: the name \"mmlu\" is there twice. Give one of them another `name`."},
       {WithTasks("[{name: x}]"), "2:9: tasks: the key \"task\" is missing"},
