@@ -22,50 +22,91 @@ struct Options {
 
 struct Row {
   const tasks::Document* document;
-  std::string response;
+  tasks::Response response;
   bool by_task_id;
 };
 
+/// The answer of a row: a text, or for tasks scored by log-likelihoods a number for each choice.
+Result<tasks::Response> ReadResponse(const Json& row, const std::string& place, bool choices) {
+  tasks::Response out;
+  if (!choices) {
+    const Json* response = row.Find("response");
+    if (response == nullptr || !response->is_string())
+      return InvalidArgument("{}: expected the key \"response\" with a string", place);
+    out.text = response->as_string();
+    return out;
+  }
+  const Json* values = row.Find("loglikelihoods");
+  if (values == nullptr || !values->is_array())
+    return InvalidArgument(
+        "{}: expected the key \"loglikelihoods\" with a number for each choice: the task is scored "
+        "by them",
+        place);
+  for (const Json& value : values->as_array()) {
+    if (!value.is_number())
+      return InvalidArgument("{}: loglikelihoods: expected numbers, found {}", place,
+                             value.TypeName());
+    out.loglikelihoods.push_back(value.as_double());
+  }
+  return out;
+}
+
+/// Documents by row number; several when subsets have rows of one number.
+using ByIndex = std::map<std::int64_t, std::vector<const tasks::Document*>>;
+
+Result<const tasks::Document*> FindByIndex(const ByIndex& by_index, const Json& row,
+                                           const std::string& place) {
+  const Json* index = row.Find("index");
+  if (index == nullptr || !index->is_integer())
+    return InvalidArgument("{}: expected \"index\" (a row number from 0) or \"task_id\"", place);
+  const Json* subset = row.Find("subset");
+  const auto found = by_index.find(index->as_int());
+  std::vector<const tasks::Document*> fitting;
+  if (found != by_index.end()) fitting = found->second;
+  if (subset != nullptr && subset->is_string()) {
+    std::erase_if(fitting, [&](const auto* one) { return one->subset != subset->as_string(); });
+  }
+  if (fitting.size() == 1) return fitting[0];
+  if (fitting.empty())
+    return InvalidArgument("{}: index: there is no document {}", place, index->as_int());
+  return InvalidArgument("{}: index: {} subsets have a document {}; say which: \"subset\": \"{}\"",
+                         place, fitting.size(), index->as_int(), fitting[0]->subset);
+}
+
 /// One row of the responses file, matched to its document.
-Result<Row> ReadRow(const std::string& line, const std::string& place,
-                    const std::map<std::int64_t, const tasks::Document*>& by_index,
+Result<Row> ReadRow(const std::string& line, const std::string& place, bool choices,
+                    const ByIndex& by_index,
                     const std::map<std::string, const tasks::Document*>& by_id) {
   auto json = ParseJson(line);
   if (!json.ok()) return json.status().WithContext(place);
-  const Json* response = json->Find("response");
-  if (response == nullptr || !response->is_string())
-    return InvalidArgument("{}: expected the key \"response\" with a string", place);
+  H1_ASSIGN_OR_RETURN(tasks::Response response, ReadResponse(*json, place, choices));
   if (const Json* id = json->Find("task_id"); id != nullptr && id->is_string()) {
     const auto found = by_id.find(id->as_string());
     if (found == by_id.end())
       return InvalidArgument("{}: task_id: there is no document \"{}\"", place,
                              VisibleText(id->as_string()));
-    return Row{found->second, response->as_string(), true};
+    return Row{found->second, std::move(response), true};
   }
-  const Json* index = json->Find("index");
-  if (index == nullptr || !index->is_integer())
-    return InvalidArgument("{}: expected \"index\" (a row number from 0) or \"task_id\"", place);
-  const auto found = by_index.find(index->as_int());
-  if (found == by_index.end())
-    return InvalidArgument("{}: index: there is no document {}", place, index->as_int());
-  return Row{found->second, response->as_string(), false};
+  H1_ASSIGN_OR_RETURN(const tasks::Document* document, FindByIndex(by_index, *json, place));
+  return Row{document, std::move(response), false};
 }
 
 Result<std::vector<Row>> ReadRows(const std::string& file, const tasks::Task& task) {
-  std::map<std::int64_t, const tasks::Document*> by_index;
+  ByIndex by_index;
   std::map<std::string, const tasks::Document*> by_id;
   for (const tasks::Document& document : task.documents()) {
-    by_index.emplace(document.index, &document);
+    by_index[document.index].push_back(&document);
     if (!document.id.empty()) by_id.emplace(document.id, &document);
   }
   H1_ASSIGN_OR_RETURN(const std::string text, ReadFile(file));
+  const bool choices = task.Describe().Find("kind")->as_string() == "loglikelihood";
   std::vector<Row> rows;
   std::size_t number = 0;
   for (const std::string_view line : SplitLines(text)) {
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    H1_ASSIGN_OR_RETURN(
-        Row row, ReadRow(std::string(line), fmt::format("{}:{}", file, number), by_index, by_id));
+    H1_ASSIGN_OR_RETURN(Row row, ReadRow(std::string(line), fmt::format("{}:{}", file, number),
+                                         choices, by_index, by_id));
     rows.push_back(std::move(row));
   }
   return rows;
@@ -76,6 +117,7 @@ Json Line(const Row& row, const tasks::Score& score) {
   if (row.by_task_id) {
     line.Set("task_id", row.document->id);
   } else {
+    if (!row.document->subset.empty()) line.Set("subset", row.document->subset);
     line.Set("index", row.document->index);
   }
   for (const auto& [metric, value] : score.scores) scores.Set(metric, value);
@@ -85,9 +127,6 @@ Json Line(const Row& row, const tasks::Score& score) {
 }
 
 Status Run(const Options& options) {
-  if (options.task.task == "mmlu")
-    return InvalidArgument(
-        "grade: mmlu is scored by log-likelihoods, not by responses. Use `h1bench run`.");
   std::unique_ptr<tasks::CodeJudge> judge;
   if (options.task.task.rfind("humaneval", 0) == 0) {
     H1_ASSIGN_OR_RETURN(judge, tasks::LaunchJudge());
@@ -101,9 +140,7 @@ Status Run(const Options& options) {
     if (i < rows.size()) {
       scores[i] = std::async(judge == nullptr ? std::launch::deferred : std::launch::async,
                              [&task, &judge, &row = rows[i]] {
-                               tasks::Response response;
-                               response.text = row.response;
-                               return task->ScoreResponse(*row.document, response, judge.get());
+                               return task->ScoreResponse(*row.document, row.response, judge.get());
                              });
     }
     if (i < ahead) continue;
@@ -121,15 +158,18 @@ Status Run(const Options& options) {
 const Command kGrade("grade", "Score responses that any engine made", [](CLI::App& app) {
   auto options = std::make_shared<Options>();
   AddTaskArguments(app, options->task);
-  app.add_option("RESPONSES", options->responses,
-                 "JSON lines: {\"index\" or \"task_id\": ..., \"response\": ...}")
+  app.add_option(
+         "RESPONSES", options->responses,
+         "JSON lines: {\"index\" or \"task_id\": ..., \"response\": ...}, or \"loglikelihoods\": "
+         "[...] for multiple choice")
       ->required();
   app.add_flag("--json", options->json,
                "JSON lines on standard output (the only form; for symmetry)");
   app.footer(
       "Prints one JSON line a response and the means on standard error.\n\n"
       "Examples:\n  h1bench grade gsm8k responses.jsonl\n  h1bench grade humaneval "
-      "completions.jsonl --data ~/data --json");
+      "completions.jsonl --data ~/data --json\n  h1bench grade demo/tasks/triviaqa.yaml "
+      "responses.jsonl");
   return [options] { return Run(*options); };
 });
 

@@ -8,6 +8,7 @@ namespace h1bench::cli {
 void AddTaskArguments(CLI::App& app, TaskArguments& arguments) {
   std::string names = "One of:";
   for (const std::string& name : tasks::TaskNames()) names += " " + name;
+  names += "; or a task file of your own that ends in .yaml";
   tasks::TaskOptions& options = arguments.options;
   app.add_option("TASK", arguments.task, names)->required();
   app.add_option("--data", arguments.data, "Folder of the benchmark files")

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -45,8 +46,14 @@ class Custom final : public Task {
     H1_ASSIGN_OR_RETURN(const Table table, ReadTable(file_.data, digest));
     std::vector<Item> items;
     std::map<std::string, std::int64_t> of_subset;
+    std::set<std::string> ids;
     for (std::size_t row = 0; row < table.rows().size(); ++row) {
       H1_ASSIGN_OR_RETURN(Item item, MakeItem(file_, table, row));
+      if (file_.id && !ids.insert(item.id).second) {
+        return table.Wrong(
+            row, Corrupt("the id \"{}\" is there twice", VisibleText(item.id.substr(0, 60))),
+            file_.id_origin);
+      }
       if (options.limit < 0 || of_subset[item.subset]++ < options.limit) AddDocument(row, item);
       items.push_back(std::move(item));
     }
@@ -111,9 +118,9 @@ class Custom final : public Task {
     H1_ASSIGN_OR_RETURN(chat_, ParseChatForm(file_.name, options.chat));
     H1_ASSIGN_OR_RETURN(shots_wanted_,
                         Or(file_.name, "shots", options.shots, file_.shots.count, 0, 1000));
-    H1_ASSIGN_OR_RETURN(file_.max_new_tokens, Or(file_.name, "max_new_tokens",
-                                                 options.max_new_tokens, file_.max_new_tokens, 1,
-                                                 1 << 20));
+    H1_ASSIGN_OR_RETURN(
+        file_.max_new_tokens,
+        Or(file_.name, "max_new_tokens", options.max_new_tokens, file_.max_new_tokens, 1, 1 << 20));
     if (shots_wanted_ > 0 && !file_.shots.data)
       return InvalidArgument("task {}: shots: {} asked for, but the task file has no `shots: data`",
                              file_.name, shots_wanted_);
@@ -201,10 +208,9 @@ class Custom final : public Task {
       }
       std::vector<double> lengths;
       for (const std::string& choice : choices) {
-        lengths.push_back(metric == "acc" ? 1.0
-                          : metric == "acc_norm"
-                              ? static_cast<double>(CountCodePoints(choice))
-                              : static_cast<double>(choice.size()));
+        lengths.push_back(metric == "acc"        ? 1.0
+                          : metric == "acc_norm" ? static_cast<double>(CountCodePoints(choice))
+                                                 : static_cast<double>(choice.size()));
       }
       const std::size_t best = Best(values, lengths);
       if (score.scores.empty()) score.extracted = choices[best];
@@ -238,11 +244,11 @@ class Custom final : public Task {
 
   std::string Protocol() const {
     const std::string shots =
-        shots_wanted_ == 0 ? "0-shot"
-                           : fmt::format("{}-shot, {}", shots_wanted_,
-                                         !file_.shots.draw ? "the first rows"
-                                         : file_.shots.seed
-                                             ? fmt::format("drawn with seed {}", *file_.shots.seed)
+        shots_wanted_ == 0
+            ? "0-shot"
+            : fmt::format("{}-shot, {}", shots_wanted_,
+                          !file_.shots.draw  ? "the first rows"
+                          : file_.shots.seed ? fmt::format("drawn with seed {}", *file_.shots.seed)
                                              : "drawn for each document");
     if (file_.multiple_choice)
       return fmt::format("task file {}: {}, log-likelihood of the choices{}", file_.name, shots,

@@ -68,24 +68,24 @@ Result<std::size_t> RightChoice(const Answer& answer, const Table& table, std::s
         number <= last) {
       return static_cast<std::size_t>(number - answer.from);
     }
-    return table.Wrong(row,
-                       Corrupt("{}: expected the number of a choice from {} to {}, found \"{}\"",
-                               answer.field->text(), answer.from, last,
-                               VisibleText(said.substr(0, 60))),
-                       answer.origin);
+    return table.Wrong(
+        row,
+        Corrupt("{}: expected the number of a choice from {} to {}, found \"{}\"",
+                answer.field->text(), answer.from, last, VisibleText(said.substr(0, 60))),
+        answer.origin);
   }
   if (labels.size() != choices)
-    return table.Wrong(row,
-                       Corrupt("expected a label for each of {} choices, found {}", choices,
-                               labels.size()),
-                       answer.origin);
+    return table.Wrong(
+        row, Corrupt("expected a label for each of {} choices, found {}", choices, labels.size()),
+        answer.origin);
   const auto found = std::find(labels.begin(), labels.end(), said);
   if (found != labels.end()) return static_cast<std::size_t>(found - labels.begin());
-  return table.Wrong(row,
-                     Corrupt("{}: expected one of the labels {}, found \"{}\"",
-                             answer.field->text(), VisibleText(fmt::format("{}", fmt::join(labels, " "))),
-                             VisibleText(said.substr(0, 60))),
-                     answer.origin);
+  return table.Wrong(
+      row,
+      Corrupt("{}: expected one of the labels {}, found \"{}\"", answer.field->text(),
+              VisibleText(fmt::format("{}", fmt::join(labels, " "))),
+              VisibleText(said.substr(0, 60))),
+      answer.origin);
 }
 
 }  // namespace

@@ -48,9 +48,7 @@ Result<Table> Table::Read(const DataFile& file) {
   return table;
 }
 
-std::string Table::Place(std::size_t row) const {
-  return fmt::format("{}:{}", name_, lines_[row]);
-}
+std::string Table::Place(std::size_t row) const { return fmt::format("{}:{}", name_, lines_[row]); }
 
 Status Table::Wrong(std::size_t row, const Status& status, const Origin& origin) const {
   return Corrupt("{}: {} ({} at {})", Place(row), status.message(), origin.key, origin.place);
@@ -64,10 +62,10 @@ Status Table::Missing(std::size_t row, const FieldPath& path, const Origin& orig
   std::vector<std::string> names;
   for (const auto& [name, value] : rows_[0].as_object()) names.push_back(VisibleText(name));
   const std::string near = NearestWord(path.text(), names);
-  return InvalidArgument(
-      "{}: {}: no row of {} has the field \"{}\".{} The first row has: {}", origin.place,
-      origin.key, name_, VisibleText(path.text()),
-      near.empty() ? "" : fmt::format(" Did you mean \"{}\"?", near), fmt::join(names, " "));
+  return InvalidArgument("{}: {}: no row of {} has the field \"{}\".{} The first row has: {}",
+                         origin.place, origin.key, name_, VisibleText(path.text()),
+                         near.empty() ? "" : fmt::format(" Did you mean \"{}\"?", near),
+                         fmt::join(names, " "));
 }
 
 Result<Json> Table::Field(std::size_t row, const FieldPath& path, const Origin& origin) const {
@@ -86,8 +84,7 @@ Result<std::string> Table::Text(std::size_t row, const FieldPath& path,
 
 Result<std::string> Table::Render(std::size_t row, const Template& text,
                                   const Origin& origin) const {
-  for (const FieldPath& path : text.Fields())
-    H1_RETURN_IF_ERROR(Field(row, path, origin).status());
+  for (const FieldPath& path : text.Fields()) H1_RETURN_IF_ERROR(Field(row, path, origin).status());
   Result<std::string> out = text.Render(rows_[row]);
   if (!out.ok()) return Wrong(row, out.status(), origin);
   return out;

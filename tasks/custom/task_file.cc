@@ -9,10 +9,9 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-const Strings kKeys = {"name",  "description", "request", "data",           "system",
-                       "prompt", "clean",      "choices", "answer",         "shots",
-                       "stops", "max_new_tokens", "filters", "answer_filters", "metrics",
-                       "ignore", "subset",     "id"};
+const Strings kKeys = {"name",    "description",    "request", "data",   "system", "prompt",
+                       "clean",   "choices",        "answer",  "shots",  "stops",  "max_new_tokens",
+                       "filters", "answer_filters", "metrics", "ignore", "subset", "id"};
 const Strings kGenerationKeys = {"stops", "max_new_tokens", "filters", "answer_filters", "ignore"};
 const Strings kChoiceMetrics = {"acc", "acc_norm", "acc_bytes"};
 const Strings kTextMetrics = {"exact_match", "f1", "contains"};
@@ -80,9 +79,9 @@ class Reader {
   }
 
   Status ReadRequest() {
-    H1_ASSIGN_OR_RETURN(const std::string request,
-                        ReadOneOf(root_["request"], "request", {"multiple_choice",
-                                                                "generate_until"}));
+    H1_ASSIGN_OR_RETURN(
+        const std::string request,
+        ReadOneOf(root_["request"], "request", {"multiple_choice", "generate_until"}));
     task_.multiple_choice = request == "multiple_choice";
     if (task_.multiple_choice) {
       for (const std::string& key : kGenerationKeys) {
@@ -99,8 +98,8 @@ class Reader {
       H1_ASSIGN_OR_RETURN(task_.stops, ReadStrings(root_["stops"], "stops"));
     }
     if (root_["max_new_tokens"]) {
-      H1_ASSIGN_OR_RETURN(task_.max_new_tokens, ReadInt(file_, root_["max_new_tokens"],
-                                                        "max_new_tokens", 1, 1 << 20));
+      H1_ASSIGN_OR_RETURN(task_.max_new_tokens,
+                          ReadInt(file_, root_["max_new_tokens"], "max_new_tokens", 1, 1 << 20));
     }
     H1_ASSIGN_OR_RETURN(task_.filters, ReadSteps("filters", true));
     H1_ASSIGN_OR_RETURN(task_.answer_filters, ReadSteps("answer_filters", true));
@@ -162,9 +161,8 @@ class Reader {
   }
 
   Status ReadMetrics() {
-    H1_ASSIGN_OR_RETURN(task_.metrics,
-                        ReadChosen("metrics", task_.multiple_choice ? kChoiceMetrics
-                                                                    : kTextMetrics));
+    H1_ASSIGN_OR_RETURN(task_.metrics, ReadChosen("metrics", task_.multiple_choice ? kChoiceMetrics
+                                                                                   : kTextMetrics));
     return Status::Ok();
   }
 
@@ -194,9 +192,8 @@ class Reader {
   }
 
   Result<Strings> ReadStrings(const YAML::Node& node, const std::string& key) {
-    return ReadList<std::string>(file_, node, key, [&](const YAML::Node& item) {
-      return ReadString(file_, item, key);
-    });
+    return ReadList<std::string>(
+        file_, node, key, [&](const YAML::Node& item) { return ReadString(file_, item, key); });
   }
 
   Result<Strings> ReadChosen(const std::string& key, const Strings& known) {

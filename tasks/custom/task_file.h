@@ -32,8 +32,8 @@ struct Choices {
   Origin origin;
 };
 
-/// generate_until: the right answer, or a list of which each is right. multiple_choice: which choice
-/// is right, by number or by label.
+/// generate_until: the right answer, or a list of which each is right. multiple_choice: which
+/// choice is right, by number or by label.
 struct Answer {
   std::optional<FieldPath> field;
   std::int64_t from = 0;  // number of the first choice

@@ -26,8 +26,8 @@ class FieldPath {
   std::vector<std::string> names_;
 };
 
-/// A scalar of a row as text: strings as they are, numbers in decimal, true and false. Else an error
-/// without a place.
+/// A scalar of a row as text: strings as they are, numbers in decimal, true and false. Else an
+/// error without a place.
 Result<std::string> FieldText(const FieldPath& path, const Json& value);
 
 /// Text with `{{field}}` in it, each replaced by the row's value. `{{field|capitalize}}`, `|strip`,

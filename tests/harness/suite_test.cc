@@ -126,6 +126,28 @@ TEST(Suite, BadOnesAreToldWhereAndWhy) {
   }
 }
 
+TEST(Suite, TaskFilesStandWhereNamesDo) {
+  const auto suite = ParseSuite(
+      WithTasks("[my/arc.yaml, {task: /abs/arc.yml, name: other, shots: 3}, mmlu]"), "/f/s.yaml");
+  ASSERT_TRUE(suite.ok()) << suite.status().message();
+  EXPECT_EQ(suite->tasks[0].name, "arc");
+  EXPECT_EQ(suite->tasks[0].task, "custom");
+  EXPECT_EQ(WriteJson(suite->tasks[0].options), R"({"file":"/f/my/arc.yaml"})");
+  EXPECT_EQ(suite->tasks[1].name, "other");
+  EXPECT_EQ(WriteJson(suite->tasks[1].options), R"({"file":"/abs/arc.yml","shots":3})");
+  EXPECT_EQ(suite->tasks[2].task, "mmlu");
+  const auto refused = [](const std::string& tasks) {
+    return ParseSuite(WithTasks(tasks), "s.yaml").status().message();
+  };
+  EXPECT_EQ(refused("[a.yaml, b/a.yaml]"),
+            "s.yaml:2:17: tasks: the name \"a\" is there twice. Give one of them another `name`.");
+  EXPECT_EQ(refused("[\"a b.yaml\"]"),
+            "s.yaml:2:9: tasks: the file's name \"a b\" cannot be used as a name. Add `name`.");
+  EXPECT_EQ(refused("[{task: mmlu, file: a.yaml}]").substr(0, 39),
+            "s.yaml:2:22: tasks: unknown key \"file\".");
+  EXPECT_EQ(refused("[custom]").substr(0, 34), "s.yaml:2:9: unknown task \"custom\".");
+}
+
 TEST(Suite, BrokenYamlNamesThePlace) {
   const auto suite = ParseSuite("name: [a\nmodels: }\n", "s.yaml");
   ASSERT_FALSE(suite.ok());
