@@ -39,8 +39,8 @@ class SlowCustomRun : public ::testing::Test {
     return program.out();
   }
   Json RunSuite(const std::string& db, const std::vector<std::string>& more) {
-    std::vector<std::string> all = {"run",    Path("tasks/suite.yaml"), "--db", Path(db),
-                                    "--json", "--progress",             "none"};
+    std::vector<std::string> all = {
+        "run", Path("tasks/suite.yaml"), "--db", Path(db), "--json", "--progress", "none"};
     all.insert(all.end(), more.begin(), more.end());
     const auto json = ParseJson(Run(all));
     EXPECT_TRUE(json.ok());
@@ -106,10 +106,11 @@ TEST_F(SlowCustomRun, ResultsSeeTheTaskFileAndResumeRefusesAnother) {
     paused.Signal(SIGINT);
     EXPECT_EQ(paused.Wait(), 130) << paused.err();
   }
-  const std::vector<std::string> resume = {"resume", "1", "--db", Path("paused.db"), "--json",
-                                           "--progress", "none", "--engine", "null"};
+  const std::vector<std::string> resume = {
+      "resume", "1", "--db", Path("paused.db"), "--json", "--progress", "none", "--engine", "null"};
   std::ofstream(folder_ / "tasks/hellaswag-train.jsonl", std::ios::app)
-      << R"({"activity_label":"x","ctx_a":"y","ctx_b":"z","endings":["a","b"],"label":0})" << "\n";
+      << R"({"activity_label":"x","ctx_a":"y","ctx_b":"z","endings":["a","b"],"label":0})"
+      << "\n";
   Run(resume, 2);
   EXPECT_NE(errors_.find("task hellaswag: the data of " + Path("tasks/hellaswag.yaml") +
                          " changed since the run was planned"),

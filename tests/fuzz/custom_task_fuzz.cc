@@ -1,5 +1,5 @@
-// A task file of any bytes is read or refused; one that is read fits together, and what it says about
-// texts (templates, steps, normalisation) can be done to any text.
+// A task file of any bytes is read or refused; one that is read fits together, and what it says
+// about texts (templates, steps, normalisation) can be done to any text.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

@@ -79,7 +79,8 @@ TEST_F(CustomErrors, FilesAreToldWhereAndWhy) {
        "t.yaml:3:9: prompt: no row of d.jsonl has the field \"question\". The first row has: q c a "
        "t"},
       {Choose("choices: cc"),
-       "t.yaml:4:10: choices: no row of d.jsonl has the field \"cc\". Did you mean \"c\"? The first "
+       "t.yaml:4:10: choices: no row of d.jsonl has the field \"cc\". Did you mean \"c\"? The "
+       "first "
        "row has: q c a t"},
       {Choose("choices: [\"{{q}}\"]"),
        "t.yaml:4:10: choices: expected a field with a list, or a list of 2 to 100 texts, found a "
@@ -100,7 +101,8 @@ TEST_F(CustomErrors, FilesAreToldWhereAndWhy) {
       {Generate("", "filters: [{find: \"a(b\"}]\n"),
        "t.yaml:6:18: find: regex \"a(b\": at character 3: missing closing parenthesis"},
       {Generate("", "filters: [{regex: \"[z-a]\", with: x}]\n"),
-       "t.yaml:6:19: regex: regex \"[z-a]\": at character 3: range out of order in character class"},
+       "t.yaml:6:19: regex: regex \"[z-a]\": at character 3: range out of order in character "
+       "class"},
       {Generate("", "filters: [{regex: a}]\n"),
        "t.yaml:6:11: filters: the key \"with\" is missing: what takes its place"},
       {Generate("", "filters: [{find: a, match: second}]\n"),
@@ -131,8 +133,7 @@ TEST_F(CustomErrors, FilesAreToldWhereAndWhy) {
 TEST_F(CustomErrors, RowsAreToldWhereAndWhy) {
   const std::string good = R"({"q":"x","c":["y","z"],"a":1,"t":["z"]})";
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {R"({"c":["y","z"],"a":1})",
-       "d.jsonl:3: the field \"q\" is missing (prompt at t.yaml:3:9)"},
+      {R"({"c":["y","z"],"a":1})", "d.jsonl:3: the field \"q\" is missing (prompt at t.yaml:3:9)"},
       {R"({"q":["x"],"c":["y","z"],"a":1})",
        "d.jsonl:3: q: expected a text or a number, found array (prompt at t.yaml:3:9)"},
       {R"({"q":null,"c":["y","z"],"a":1})",
@@ -145,8 +146,7 @@ TEST_F(CustomErrors, RowsAreToldWhereAndWhy) {
        "t.yaml:4:10)"},
       {R"({"q":"x","c":["y"],"a":0})",
        "d.jsonl:3: expected at least two choices, found one (choices at t.yaml:4:10)"},
-      {R"({"q":"x","c":["y",""],"a":0})",
-       "d.jsonl:3: a choice is empty (choices at t.yaml:4:10)"},
+      {R"({"q":"x","c":["y",""],"a":0})", "d.jsonl:3: a choice is empty (choices at t.yaml:4:10)"},
       {R"({"q":"x","c":["y","z"],"a":2})",
        "d.jsonl:3: a: expected the number of a choice from 0 to 1, found \"2\" (answer at "
        "t.yaml:5:9)"},
@@ -176,8 +176,7 @@ TEST_F(CustomErrors, RowsAreToldWhereAndWhy) {
 TEST_F(CustomErrors, CsvIsToldWhereAndWhy) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"q,t\n", "d.csv: expected rows below the one with the names, found none"},
-      {"q,q\n1,2\n",
-       "d.csv:1: expected a first row of different names, found \"q\" in column 1"},
+      {"q,q\n1,2\n", "d.csv:1: expected a first row of different names, found \"q\" in column 1"},
       {"q,\n1,2\n", "d.csv:1: expected a first row of different names, found \"\" in column 2"},
       {"q,t\n1,2\n3\n", "d.csv:3: expected 2 fields, found 1"},
       {"q,t\n1,\"2\n", "d.csv:2: a quoted field never ends"},

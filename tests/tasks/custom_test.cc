@@ -1,5 +1,5 @@
-// Tasks from a YAML file: the prompts and scores of the worked examples in demo/tasks, data of every
-// shape, and what hangs on a response.
+// Tasks from a YAML file: the prompts and scores of the worked examples in demo/tasks, data of
+// every shape, and what hangs on a response.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -130,7 +130,8 @@ TEST(CustomExamples, TriviaTakesAnyAlias) {
 class CustomTask : public CustomFixture {};
 
 TEST_F(CustomTask, CsvRowsAndWrittenChoices) {
-  Write("w.csv", "\xef\xbb\xbfsentence,option 1,option 2,answer\r\n\"a _, b\",x,yy,2\r\nc _,z,w,1\n");
+  Write("w.csv",
+        "\xef\xbb\xbfsentence,option 1,option 2,answer\r\n\"a _, b\",x,yy,2\r\nc _,z,w,1\n");
   const auto task = Load(
       "request: multiple_choice\ndata: w.csv\nprompt: \"{{sentence}} ->\"\n"
       "choices: [\"{{option 1}}\", \"{{ option 2 }}!\"]\nanswer: {field: answer, from: 1}\n"
@@ -168,14 +169,16 @@ TEST_F(CustomTask, NestedFieldsListsAndNumbers) {
 }
 
 constexpr const char* kSums =
-    "request: generate_until\ndata: d.jsonl\nprompt: \"{{q}}\"\nanswer: a\nmetrics: [exact_match]\n";
+    "request: generate_until\ndata: d.jsonl\nprompt: \"{{q}}\"\nanswer: a\nmetrics: "
+    "[exact_match]\n";
 
 TEST_F(CustomTask, FiltersAreAChain) {
   Write("d.jsonl", R"({"q":"1+1","a":"It is 2.\n#### 1,002"})");
-  const auto task = Load(std::string(kSums) +
-                         "filters: [{find: 'answer is (-?[0-9.,]+)', match: last}, {replace: \",\", "
-                         "with: \"\"}]\nanswer_filters: [{find: '#### (.*)'}, {regex: '[,$]', with: "
-                         "\"\"}]\n");
+  const auto task =
+      Load(std::string(kSums) +
+           "filters: [{find: 'answer is (-?[0-9.,]+)', match: last}, {replace: \",\", "
+           "with: \"\"}]\nanswer_filters: [{find: '#### (.*)'}, {regex: '[,$]', with: "
+           "\"\"}]\n");
   ASSERT_NE(task, nullptr);
   EXPECT_EQ(task->documents()[0].gold, "1002");
   EXPECT_EQ(Scores(*task, 0, {"The answer is 7. No, the answer is 1,002", {}, {}}),
@@ -244,7 +247,8 @@ TEST_F(CustomTask, SubsetsLimitsAndShotsDoNotDependOnEachOther) {
 TEST_F(CustomTask, ChatTemplatesAndSystemTexts) {
   Write("d.jsonl", "{\"q\":\"q0\",\"a\":\"a0\"}\n{\"q\":\"q1\",\"a\":\"a1\"}\n");
   TaskOptions options;
-  const std::string yaml = std::string(kSums) + "system: Be brief.\nshots: {data: d.jsonl, count: 1}\n";
+  const std::string yaml =
+      std::string(kSums) + "system: Be brief.\nshots: {data: d.jsonl, count: 1}\n";
   EXPECT_EQ(Load(yaml)->BuildRequest(Load(yaml)->documents()[0]).context, "Be brief.q1 a1\n\nq0");
   options.chat = "multiturn";
   const auto task = Load(yaml, options);
