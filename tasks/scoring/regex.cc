@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/text.h"
+
 namespace h1bench::tasks {
 namespace {
 
@@ -27,18 +29,29 @@ struct Context {
 
 }  // namespace
 
+/// The pattern twice: one code for any bytes checks the whole text again at every match, which
+/// makes many small matches in a long text quadratic; the other trusts that the text is UTF-8.
 struct Regex::Code {
-  pcre2_code* value = nullptr;
-  ~Code() { pcre2_code_free(value); }
+  pcre2_code* any = nullptr;
+  pcre2_code* valid = nullptr;
+  ~Code() {
+    pcre2_code_free(any);
+    pcre2_code_free(valid);
+  }
 };
 
 Result<Regex> Regex::Compile(const std::string& pattern) {
   int error = 0;
   PCRE2_SIZE offset = 0;
   auto code = std::make_shared<Code>();
-  code->value = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                              PCRE2_UTF | PCRE2_MATCH_INVALID_UTF, &error, &offset, nullptr);
-  if (code->value == nullptr) {
+  // \C could end a match inside a character.
+  const std::uint32_t options = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C;
+  const auto* bytes = reinterpret_cast<PCRE2_SPTR>(pattern.data());
+  code->any = pcre2_compile(bytes, pattern.size(), options | PCRE2_MATCH_INVALID_UTF, &error,
+                            &offset, nullptr);
+  if (code->any != nullptr)
+    code->valid = pcre2_compile(bytes, pattern.size(), options, &error, &offset, nullptr);
+  if (code->valid == nullptr) {
     PCRE2_UCHAR message[256];
     pcre2_get_error_message(error, message, sizeof(message));
     return InvalidArgument("regex \"{}\": at character {}: {}", pattern, offset,
@@ -60,14 +73,17 @@ Regex Regex::Constant(const std::string& pattern) {
 
 Result<std::vector<Regex::Match>> Regex::FindAll(std::string_view text, std::size_t at_most) const {
   const Context context;
+  const bool trusted = IsValidUtf8(text);
+  const pcre2_code* code = trusted ? code_->valid : code_->any;
+  const std::uint32_t always = trusted ? PCRE2_NO_UTF_CHECK : 0;
   const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data(
-      pcre2_match_data_create_from_pattern(code_->value, nullptr), pcre2_match_data_free);
+      pcre2_match_data_create_from_pattern(code, nullptr), pcre2_match_data_free);
   std::vector<Match> matches;
   std::size_t start = 0;
   std::uint32_t options = 0;
   while (start <= text.size() && matches.size() < at_most) {
-    const int count = pcre2_match(code_->value, reinterpret_cast<PCRE2_SPTR>(text.data()),
-                                  text.size(), start, options, data.get(), context.value);
+    const int count = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                                  start, options | always, data.get(), context.value);
     if (count == PCRE2_ERROR_NOMATCH) {
       if (options == 0) break;
       // After an empty match: no other match there, go on one code point later.

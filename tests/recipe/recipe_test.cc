@@ -1,5 +1,5 @@
-// A task added by the recipe of tasks/README.md: its folder is toy.cc, and step 4 (a line in registry.h
-// and in registry.cc) is done on copies of these files when the build is configured.
+// A task added by the recipe of tasks/README.md: its folder is toy.cc, and step 4 (a line in
+// registry.h and in registry.cc) is done on copies of these files when the build is configured.
 #include <gtest/gtest.h>
 
 #include <algorithm>

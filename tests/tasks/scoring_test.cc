@@ -104,6 +104,18 @@ TEST(Regex, RunawayPatternIsStoppedQuickly) {
   EXPECT_TRUE(Regex::Constant("(a+)+$").FindAll(std::string(5000, 'a')).ok());
 }
 
+TEST(Regex, ManyMatchesInALongTextTakeLinearTime) {
+  std::string text;
+  for (int i = 0; i < 300'000; ++i) text += "\u00e9";
+  const auto started = Clock::now();
+  EXPECT_EQ(Regex::Constant("x*").FindAll(text)->size(), 300'001U);
+  EXPECT_EQ(Regex::Constant("\u00e9").ReplaceAll(text, "")->size(), 0U);
+  // Checking the text again at every match took 8 s for 100,000 bytes, and grows with the square.
+  EXPECT_LT(Clock::now() - started, std::chrono::seconds(5));
+  EXPECT_EQ(Regex::Constant(".").FindAll("\xff\u00e9")->size(), 1U);  // and not where it is no text
+  EXPECT_FALSE(Regex::Compile("\\C").ok());
+}
+
 TEST(Regex, ExtractorsStayQuickOnLongResponses) {
   const auto start = Clock::now();
   const std::string digits(1 << 18, '1'), marks = [] {
