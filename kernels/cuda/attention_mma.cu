@@ -13,13 +13,6 @@ constexpr int kQueryRows = 128;
 constexpr int kThreads = 256;
 constexpr float kLog2E = 1.4426950408889634F;
 
-/// Byte of 16-byte piece `piece` of row `row` in a tile of kHd-wide rows: halves of 64 numbers lie
-/// one after the other, each swizzled.
-template <int kHd>
-H1_DEVICE int At(int row, int piece, int rows) {
-  return piece / 8 * rows * 128 + Swizzled(row, piece % 8);
-}
-
 template <int kHd>
 constexpr std::size_t SharedBytes() {
   return static_cast<std::size_t>(kQueryRows + 4 * kKeyTile) * kHd * 2;  // q, two tiles of k and v
@@ -40,7 +33,7 @@ H1_DEVICE void CopyQueries(const Dims& d, const Buffers& buffers, const DeviceSe
     const std::int64_t head = at.kv_head * at.group + row % at.group;
     const Bf16* q = static_cast<const Bf16*>(buffers.q) +
                     ((segment.first_row + token) * d.heads + head) * kHd;
-    CopyAsync16(shared + At<kHd>(row, piece, kQueryRows), q + piece * 8);
+    CopyAsync16(shared + PanelSwizzled(row, piece, kQueryRows), q + piece * 8);
   }
 }
 
@@ -76,8 +69,8 @@ H1_DEVICE void CopyKeys(const Dims& d, const StateLayout& layout, const DeviceBa
       value = reinterpret_cast<const Bf16*>(page + d.kv_heads * layout.head_bytes) +
               (p - first) * kHd;
     }
-    CopyAsync16(keys + At<kHd>(row, piece, kKeyTile), key + piece * 8);
-    CopyAsync16(values + At<kHd>(row, piece, kKeyTile), value + piece * 8);
+    CopyAsync16(keys + PanelSwizzled(row, piece, kKeyTile), key + piece * 8);
+    CopyAsync16(values + PanelSwizzled(row, piece, kKeyTile), value + piece * 8);
   }
 }
 
@@ -92,7 +85,7 @@ H1_DEVICE void Scores(const unsigned (&q)[kHd / 16][4], const unsigned char* key
     H1_UNROLL
     for (int k = 0; k < kHd / 16; ++k) {
       unsigned b[4];
-      LoadMatrix4(b, keys + At<kHd>(j * 8 + lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2,
+      LoadMatrix4(b, keys + PanelSwizzled(j * 8 + lane / 16 * 8 + lane % 8, k * 2 + lane / 8 % 2,
                                     kKeyTile));
       Mma16x8x16(s[j], q[k], b[0], b[1]);
       Mma16x8x16(s[j + 1], q[k], b[2], b[3]);
@@ -153,7 +146,7 @@ H1_DEVICE void Values(const float (&s)[8][4], const unsigned char* values, int l
     for (int j = 0; j < kHd / 8; j += 2) {
       unsigned b[4];
       LoadMatrix4Transposed(
-          b, values + At<kHd>(k * 16 + lane % 16, j + lane / 16, kKeyTile));
+          b, values + PanelSwizzled(k * 16 + lane % 16, j + lane / 16, kKeyTile));
       Mma16x8x16(out[j], a, b[0], b[1]);
       Mma16x8x16(out[j + 1], a, b[2], b[3]);
     }
@@ -203,7 +196,7 @@ __global__ void __launch_bounds__(kThreads)
     if (t == 0) {
       H1_UNROLL
       for (int k = 0; k < kHd / 16; ++k)
-        LoadMatrix4(q[k], q_shared + At<kHd>(warp * 16 + lane % 16, k * 2 + lane / 16, kQueryRows));
+        LoadMatrix4(q[k], q_shared + PanelSwizzled(warp * 16 + lane % 16, k * 2 + lane / 16, kQueryRows));
     }
     if (warp_first <= warp_last && t * kKeyTile <= warp_last) {  // the warp has rows that see it
       float s[8][4];

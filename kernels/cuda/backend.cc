@@ -147,6 +147,7 @@ class CudaBackend final : public Backend {
       Scan(c, w, i);
       if (shape_.gated_norm) GateNorm(c, w);
       Attend(c, i);
+      if (c.batch.any_kept) Keep(c, i);
       const bool last = i + 1 == shape_.layers;
       if (last && c.batch.asked_count == 0) return;
       if (last) GatherAsked(c);
@@ -295,7 +296,7 @@ MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, st
   MemoryPlan plan;
   plan.weights = ModelBytes(shape, options.precision == Precision::kBf16);
   plan.kv = slots * CeilDiv(tokens, kPageTokens) * layout.page_bytes;
-  plan.state = slots * layout.state_bytes();
+  plan.state = slots * (layout.state_bytes() + layout.recent_bytes());
   const std::int64_t pages = slots * CeilDiv(tokens, kPageTokens);
   plan.workspace = Workspace::Bytes(shape, options) +
                    2 * TableBytes(options.max_batch_tokens, options.max_batch_tokens, pages, 4096);

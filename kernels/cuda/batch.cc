@@ -85,11 +85,15 @@ Result<HostBatch> MakeBatch(std::span<const Segment> segments, Slots& slots, std
     placed.position = slot->length;
     placed.first_page = static_cast<std::int64_t>(batch.pages.size());
     if (slot->state != nullptr) placed.state_in = slot->state->bytes();
+    if (slot->recent != nullptr) placed.recent_in = slot->recent->bytes();
     if (segment.keep) {
       H1_RETURN_IF_ERROR(slots.Grow(*slot, placed.rows, stream));
-      H1_ASSIGN_OR_RETURN(std::shared_ptr<DeviceMemory> state, slots.WritableState(*slot));
-      placed.state_out = state->bytes();
-      batch.kept.push_back({slot, std::move(state), placed.rows});
+      H1_ASSIGN_OR_RETURN(std::shared_ptr<DeviceMemory> state,
+                          slots.WritableState(*slot, placed.rows));
+      H1_ASSIGN_OR_RETURN(std::shared_ptr<DeviceMemory> recent, slots.WritableRecent(*slot));
+      if (state != nullptr) placed.state_out = state->bytes();
+      placed.recent_out = recent->bytes();
+      batch.kept.push_back({slot, std::move(state), std::move(recent), placed.rows});
     }
     for (const auto& page : slot->pages) batch.pages.push_back(page->bytes());
     AddRows(segment, placed, static_cast<std::int32_t>(batch.segments.size()), batch);
@@ -101,7 +105,7 @@ Result<HostBatch> MakeBatch(std::span<const Segment> segments, Slots& slots, std
 
 std::int64_t TableBytes(std::int64_t rows, std::int64_t segments, std::int64_t pages,
                         std::int64_t targets) {
-  return RoundUp(rows * 4, kAlign) * 5 + RoundUp((rows + 1) * 4, kAlign) + segments * 64 +
+  return RoundUp(rows * 4, kAlign) * 5 + RoundUp((rows + 1) * 4, kAlign) + segments * static_cast<std::int64_t>(sizeof(DeviceSegment)) +
          pages * 8 + targets * 4 + rows * 8 + 8 * kAlign;
 }
 
@@ -126,7 +130,8 @@ DeviceBatch SendBatch(const HostBatch& batch, std::byte* host, std::byte* device
 
 void FinishBatch(HostBatch& batch) {
   for (HostBatch::Kept& kept : batch.kept) {
-    kept.slot->state = std::move(kept.state);
+    if (kept.state != nullptr) kept.slot->state = std::move(kept.state);
+    kept.slot->recent = std::move(kept.recent);
     kept.slot->length += kept.rows;
   }
 }

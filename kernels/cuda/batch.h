@@ -16,7 +16,8 @@ namespace h1bench::H1_CUDA_NAMESPACE {
 struct HostBatch {
   struct Kept {
     Slot* slot;
-    std::shared_ptr<DeviceMemory> state;
+    std::shared_ptr<DeviceMemory> state;  // null: stays as it is
+    std::shared_ptr<DeviceMemory> recent;
     std::int64_t rows;
   };
   std::vector<Kept> kept;

@@ -39,9 +39,17 @@ H1_DEVICE Bf16 ToBf16(float v) { return {__bfloat16_as_ushort(__float2bfloat16_r
 H1_DEVICE float Load(float v) { return v; }
 H1_DEVICE void Store(Bf16* to, float v) { *to = ToBf16(v); }
 H1_DEVICE void Store(float* to, float v) { *to = v; }
+/// Four neighbours in one store.
+H1_DEVICE void StoreFour(float* to, float a, float b, float c, float d) {
+  *reinterpret_cast<float4*>(to) = make_float4(a, b, c, d);
+}
 /// Two neighbours in one word, the first in the low half.
 H1_DEVICE unsigned PackBf16(float low, float high) {
   return static_cast<unsigned>(ToBf16(low).bits) | static_cast<unsigned>(ToBf16(high).bits) << 16;
+}
+
+H1_DEVICE void StoreFour(Bf16* to, float a, float b, float c, float d) {
+  *reinterpret_cast<uint2*>(to) = make_uint2(PackBf16(a, b), PackBf16(c, d));
 }
 
 H1_DEVICE float Silu(float x) { return x / (1.0F + expf(-x)); }

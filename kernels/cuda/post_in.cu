@@ -1,27 +1,17 @@
 // Between the wide input product and the mixers: conv, time steps, RoPE, keys and values.
-#include "kernels/cuda/stages.h"
+#include "kernels/cuda/recent.h"
 
 namespace h1bench::H1_CUDA_NAMESPACE {
 namespace {
 
 constexpr int kThreads = 256;
 
-/// The conv input `back` rows before `row` of its segment: a row of this Forward, of the tail, or
-/// null before the sequence began.
-H1_DEVICE const float* ConvInput(const Dims& d, const StateLayout& layout,
-                                 const DeviceSegment& segment, const float* wide,
-                                 std::int64_t in_segment, std::int64_t layer) {
-  if (in_segment >= 0) return wide + (segment.first_row + in_segment) * d.wide + d.x;
-  if (segment.state_in == nullptr) return nullptr;
-  return reinterpret_cast<const float*>(segment.state_in + layout.tail_at(layer)) +
-         (in_segment + d.taps - 1) * d.channels;
-}
-
 /// Row `row`'s depthwise conv: one chain over the taps, oldest first; taps before the sequence add
 /// nothing.
+template <typename Out>
 H1_DEVICE void Convolve(const Dims& d, const StateLayout& layout, const DeviceSegment& segment,
                         const LayerPointers& w, const float* wide, std::int64_t row,
-                        std::int64_t layer, float* out) {
+                        std::int64_t layer, Out* out) {
   for (int c = static_cast<int>(threadIdx.x); c < d.channels; c += kThreads) {
     float sum = w.conv_bias == nullptr ? 0.0F : w.conv_bias[c];
     for (std::int64_t k = 0; k < d.taps; ++k) {
@@ -29,15 +19,16 @@ H1_DEVICE void Convolve(const Dims& d, const StateLayout& layout, const DeviceSe
                                   row - segment.first_row - (d.taps - 1) + k, layer);
       if (in != nullptr) sum = fmaf(w.conv[k * d.channels + c], in[c], sum);
     }
-    out[row * d.channels + c] = Silu(sum);
+    Store(out + row * d.channels + c, Silu(sum));
   }
 }
 
 /// The same for four taps and channels in fours (every released model), with the taps' rows found
 /// once.
+template <typename Out>
 H1_DEVICE void ConvolveFour(const Dims& d, const StateLayout& layout, const DeviceSegment& segment,
                             const LayerPointers& w, const float* wide, std::int64_t row,
-                            std::int64_t layer, float* out) {
+                            std::int64_t layer, Out* out) {
   const float* in[4];
   H1_UNROLL
   for (int k = 0; k < 4; ++k)
@@ -54,8 +45,7 @@ H1_DEVICE void ConvolveFour(const Dims& d, const StateLayout& layout, const Devi
       sum.x = fmaf(tap.x, x.x, sum.x), sum.y = fmaf(tap.y, x.y, sum.y);
       sum.z = fmaf(tap.z, x.z, sum.z), sum.w = fmaf(tap.w, x.w, sum.w);
     }
-    *reinterpret_cast<float4*>(out + row * channels + c) =
-        make_float4(Silu(sum.x), Silu(sum.y), Silu(sum.z), Silu(sum.w));
+    StoreFour(out + row * channels + c, Silu(sum.x), Silu(sum.y), Silu(sum.z), Silu(sum.w));
   }
 }
 
@@ -83,19 +73,19 @@ H1_DEVICE void Rotate(const float* from, std::int64_t heads, std::int64_t hd, co
   }
 }
 
-template <typename T>
+template <typename T, typename Conv>
 __global__ void __launch_bounds__(kThreads)
     PostInKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers, LayerPointers w,
                  std::int64_t layer) {
   const std::int64_t row = blockIdx.x, half = d.head_dim / 2;
   const DeviceSegment segment = batch.segments[batch.segment_of[row]];
   const float* wide = buffers.wide + row * d.wide;
-  // x begins on a multiple of four floats, rows of wide and of the tail do when these two do.
-  if (d.taps == 4 && d.channels % 4 == 0 && d.wide % 4 == 0 && d.x % 4 == 0 &&
-      d.layers * d.ssm_inner * d.ssm_state % 4 == 0) {
-    ConvolveFour(d, layout, segment, w, buffers.wide, row, layer, buffers.conv);
+  Conv* const conv = static_cast<Conv*>(buffers.conv);
+  // Rows of wide and of the tail begin on a multiple of four floats when these two do.
+  if (d.taps == 4 && d.channels % 4 == 0 && d.wide % 4 == 0 && d.x % 4 == 0) {
+    ConvolveFour(d, layout, segment, w, buffers.wide, row, layer, conv);
   } else {
-    Convolve(d, layout, segment, w, buffers.wide, row, layer, buffers.conv);
+    Convolve(d, layout, segment, w, buffers.wide, row, layer, conv);
   }
   TimeSteps<T>(d, w, wide + d.dt, row, buffers.dt, buffers.decay);
   const float *cos = buffers.cos + row * half, *sin = buffers.sin + row * half;
@@ -108,68 +98,21 @@ __global__ void __launch_bounds__(kThreads)
     Store(v + i, wide[d.v + i]);
 }
 
-/// Keys and values of kept rows into their pages. One block a row.
-template <typename T>
-__global__ void __launch_bounds__(kThreads)
-    KeepKvKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers,
-                 std::int64_t layer) {
-  const std::int64_t row = blockIdx.x, width = d.kv_heads * d.head_dim;
-  const DeviceSegment segment = batch.segments[batch.segment_of[row]];
-  if (segment.state_out == nullptr) return;
-  const std::int64_t position = segment.position + row - segment.first_row;
-  std::byte* page = batch.pages[segment.first_page + position / kPageTokens];
-  for (std::int64_t i = threadIdx.x; i < width; i += kThreads) {
-    std::byte* key = page + layout.key_at(layer, i / d.head_dim, position);
-    T* to = reinterpret_cast<T*>(key) + i % d.head_dim;
-    *to = static_cast<const T*>(buffers.k)[row * width + i];
-    T* value = reinterpret_cast<T*>(key + d.kv_heads * layout.head_bytes) + i % d.head_dim;
-    *value = static_cast<const T*>(buffers.v)[row * width + i];
-  }
-}
-
-/// The last K - 1 conv inputs of a kept segment become its tail. A thread owns a channel and reads
-/// before it writes, so the tail may be rewritten in place.
-__global__ void __launch_bounds__(kThreads)
-    TailKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers,
-               std::int64_t layer) {
-  const DeviceSegment segment = batch.segments[blockIdx.x];
-  if (segment.state_out == nullptr) return;
-  float* tail = reinterpret_cast<float*>(segment.state_out + layout.tail_at(layer));
-  const std::int64_t c = static_cast<std::int64_t>(blockIdx.y) * kThreads + threadIdx.x;
-  if (c >= d.channels) return;
-  for (std::int64_t i = 0; i < d.taps - 1; ++i) {
-    // Row i is never read again once it is written: sources of later rows lie further on.
-    const float* in = ConvInput(d, layout, segment, buffers.wide,
-                                segment.rows - (d.taps - 1) + i, layer);
-    tail[i * d.channels + c] = in == nullptr ? 0.0F : in[c];
-  }
-}
-
 }  // namespace
 
 void PostIn(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
   const LaunchShape rows{dim3(static_cast<unsigned>(c.batch.rows)), dim3(kThreads), 0,
                          Threads::kIndependent};
-  if (c.bf16) {
-    Launch("post_in", PostInKernel<Bf16>, rows, c.stream, c.dims, c.layout, c.batch, c.buffers, w,
-           layer);
+  const auto run = [&](auto kernel) {
+    Launch("post_in", kernel, rows, c.stream, c.dims, c.layout, c.batch, c.buffers, w, layer);
+  };
+  if (c.layout.chunked) {
+    run(PostInKernel<Bf16, Bf16>);
+  } else if (c.bf16) {
+    run(PostInKernel<Bf16, float>);
   } else {
-    Launch("post_in", PostInKernel<float>, rows, c.stream, c.dims, c.layout, c.batch, c.buffers, w,
-           layer);
+    run(PostInKernel<float, float>);
   }
-  if (!c.batch.any_kept) return;
-  if (c.bf16) {
-    Launch("keep_kv", KeepKvKernel<Bf16>, rows, c.stream, c.dims, c.layout, c.batch, c.buffers,
-           layer);
-  } else {
-    Launch("keep_kv", KeepKvKernel<float>, rows, c.stream, c.dims, c.layout, c.batch, c.buffers,
-           layer);
-  }
-  if (c.dims.taps == 1) return;
-  const LaunchShape tails{dim3(static_cast<unsigned>(c.batch.segment_count),
-                               static_cast<unsigned>(CeilDiv(c.dims.channels, kThreads))),
-                          dim3(kThreads), 0, Threads::kIndependent};
-  Launch("tail", TailKernel, tails, c.stream, c.dims, c.layout, c.batch, c.buffers, layer);
 }
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE

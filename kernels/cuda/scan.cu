@@ -33,7 +33,7 @@ struct Token {
 template <int kColumns, int kRows>
 H1_DEVICE void LoadToken(const Dims& d, const Buffers& buffers, std::int64_t row, std::int64_t head,
                          std::int64_t first_p, int lane, Token<kColumns, kRows>& out) {
-  const float* conv = buffers.conv + row * d.channels;
+  const float* conv = static_cast<const float*>(buffers.conv) + row * d.channels;
   const std::int64_t group = head / (d.ssm_heads / d.ssm_groups);
   const float* b = conv + d.ssm_inner + group * d.ssm_state;
   LoadRow<kColumns>(b, d.ssm_state, lane, out.b);
@@ -139,7 +139,9 @@ void ScanPlain(const StageContext& c, const LayerPointers& w, std::int64_t layer
 }
 
 void Scan(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
-  if (HasScanStaged(c.dims)) {
+  if (c.layout.chunked) {
+    ScanChunked(c, w, layer);
+  } else if (HasScanStaged(c.dims)) {
     ScanStaged(c, w, layer);
   } else {
     ScanPlain(c, w, layer);

@@ -32,20 +32,21 @@ template <int kState, int kBlockRows>
 H1_DEVICE void CopyEight(const Dims& d, const Buffers& buffers, const DeviceSegment& segment,
                          const Place& at, std::int64_t first, Stage<kState, kBlockRows>& to) {
   const int thread = static_cast<int>(threadIdx.x);
+  const float* const conv = static_cast<const float*>(buffers.conv);
   const auto row_of = [&](int t) {
     const std::int64_t in = first + t < segment.rows ? first + t : segment.rows - 1;
     return segment.first_row + in;
   };
   for (int i = thread; i < kEight * kState / 4; i += kThreads) {
     const int t = i / (kState / 4), n = i % (kState / 4) * 4;
-    const float* b = buffers.conv + row_of(t) * d.channels + d.ssm_inner + at.group * kState + n;
+    const float* b = conv + row_of(t) * d.channels + d.ssm_inner + at.group * kState + n;
     CopyAsync16(&to.b[t][n], b);
     CopyAsync16(&to.c[t][n], b + d.ssm_groups * kState);
   }
   for (int i = thread; i < kEight * kBlockRows / 4; i += kThreads) {
     const int t = i / (kBlockRows / 4), p = i % (kBlockRows / 4) * 4;
     const std::int64_t column = at.head * d.ssm_head_dim + at.first_p + p;
-    CopyAsync16(&to.x[t][p], buffers.conv + row_of(t) * d.channels + column);
+    CopyAsync16(&to.x[t][p], conv + row_of(t) * d.channels + column);
     CopyAsync16(&to.z[t][p], buffers.wide + row_of(t) * d.wide + d.z + column);
   }
   if (thread < kEight) {

@@ -10,6 +10,12 @@ Result<std::shared_ptr<DeviceMemory>> Take(Pool& pool) {
   return pool.Lend(std::move(memory));
 }
 
+Result<std::shared_ptr<DeviceMemory>> Writable(const std::shared_ptr<DeviceMemory>& own,
+                                               Pool& pool) {
+  if (own != nullptr && own.use_count() == 1) return own;
+  return Take(pool);
+}
+
 }  // namespace
 
 Status Slots::Grow(Slot& slot, std::int64_t tokens, Stream stream) {
@@ -29,9 +35,14 @@ Status Slots::Grow(Slot& slot, std::int64_t tokens, Stream stream) {
   return Status::Ok();
 }
 
-Result<std::shared_ptr<DeviceMemory>> Slots::WritableState(const Slot& slot) {
-  if (slot.state != nullptr && slot.state.use_count() == 1) return slot.state;
-  return Take(states_);
+Result<std::shared_ptr<DeviceMemory>> Slots::WritableState(const Slot& slot, std::int64_t tokens) {
+  const bool ends_chunk = slot.length / kChunk != (slot.length + tokens) / kChunk;
+  if (layout_.chunked && !ends_chunk) return std::shared_ptr<DeviceMemory>();
+  return Writable(slot.state, states_);
+}
+
+Result<std::shared_ptr<DeviceMemory>> Slots::WritableRecent(const Slot& slot) {
+  return Writable(slot.recent, recents_);
 }
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE

@@ -7,8 +7,8 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/layout.h"
 
-/// What sequences leave behind on the device: keys and values in pages, SSM state and conv tail in
-/// one piece. Forks share both until one of the sharers writes.
+/// What sequences leave behind on the device: keys and values in pages, the SSM state, and
+/// the inputs that the next tokens still need. Forks share them until one of the sharers writes.
 namespace h1bench::H1_CUDA_NAMESPACE {
 
 using Slot = common::Slot<DeviceMemory>;
@@ -21,20 +21,25 @@ class Slots : public common::SlotTable<DeviceMemory> {
       : SlotTable(max_positions),
         layout_(layout),
         pages_(layout.page_bytes),
-        states_(layout.state_bytes()) {}
+        states_(layout.state_bytes()),
+        recents_(layout.recent_bytes()) {}
 
   /// Pages for `tokens` more; a page that a fork also holds is copied before it is written.
   Status Grow(Slot& slot, std::int64_t tokens, Stream stream);
-  /// A state to write into: the slot's own when nobody shares it, else another, uninitialised.
-  Result<std::shared_ptr<DeviceMemory>> WritableState(const Slot& slot);
+  /// Memory to write into: the slot's own when nobody shares it, else another, uninitialised. The
+  /// state is null when `tokens` more end no chunk: it stays as it is then.
+  Result<std::shared_ptr<DeviceMemory>> WritableState(const Slot& slot, std::int64_t tokens);
+  Result<std::shared_ptr<DeviceMemory>> WritableRecent(const Slot& slot);
 
   std::int64_t kv_bytes() const { return pages_.bytes_in_use(); }
-  std::int64_t state_bytes() const { return states_.bytes_in_use(); }
+  std::int64_t state_bytes() const {
+    return states_.bytes_in_use() + recents_.bytes_in_use();
+  }
   const StateLayout& layout() const { return layout_; }
 
  private:
   StateLayout layout_;
-  Pool pages_, states_;
+  Pool pages_, states_, recents_;
 };
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE

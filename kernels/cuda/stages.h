@@ -31,7 +31,7 @@ struct Buffers {
   float* x;           // (rows, hidden): residual stream
   void* normed;       // (rows, RoundUp(hidden, kPadK)) In
   float* wide;        // (rows, Dims::wide)
-  float* conv;        // (rows, channels): after conv and silu
+  void* conv;         // (rows, channels): after conv and silu; bf16 when layout.chunked, else fp32
   void *q, *k, *v;    // (rows, heads * hd), (rows, kv_heads * hd) twice, In; rotated
   float *dt, *decay;  // (rows, ssm_heads)
   float* y;           // (rows, ssm_inner): only with a gated norm
@@ -60,11 +60,13 @@ void Embed(const StageContext& c, const void* table, double rope_base);
 /// normed = x * rsqrt(mean(x^2) + eps) * weight
 void RmsNorm(const StageContext& c, const float* x, const float* weight, std::int64_t rows,
              void* normed);
-/// From the wide product's rows: conv + silu, time steps, RoPE, keys and values to the rows and the
-/// pages; then the conv tails of kept segments.
+/// From the wide product's rows: conv + silu, time steps, RoPE, keys and values to the rows.
 void PostIn(const StageContext& c, const LayerPointers& w, std::int64_t layer);
 /// The SSM recurrence, its gate (unless there is a norm), into the first columns of mixed.
 void Scan(const StageContext& c, const LayerPointers& w, std::int64_t layer);
+/// What kept segments leave for later calls: keys and values to the pages, recent inputs. After the
+/// scan and the attention, which still read what lies there.
+void Keep(const StageContext& c, std::int64_t layer);
 /// Gate and norm for models with a gated norm.
 void GateNorm(const StageContext& c, const LayerPointers& w);
 /// Causal attention into the last columns of mixed.

@@ -11,8 +11,10 @@ struct DeviceSegment {
   std::int32_t first_row, rows;
   std::int64_t position;      // of its first row
   std::int64_t first_page;    // of its part of DeviceBatch::pages
-  const std::byte* state_in;  // null: zeros
-  std::byte* state_out;       // null: not kept; may be state_in
+  const std::byte* state_in;   // null: zeros
+  std::byte* state_out;        // null: none to write; may be state_in
+  const std::byte* recent_in;  // null: the sequence begins here
+  std::byte* recent_out;       // null: not kept; may be recent_in
 };
 
 /// A tile of an attention kernel's grid.

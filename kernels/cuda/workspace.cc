@@ -19,6 +19,7 @@ Piece Of(T*& to, std::int64_t bytes) {
 std::vector<Piece> Pieces(const ModelShape& s, const BackendOptions& options, Buffers& b,
                           HeadRow*& head_rows) {
   const Dims d(s);
+  const bool chunked = HasScanChunked(s, options.precision == Precision::kBf16);
   const std::int64_t rows = options.max_batch_tokens,
                      in = options.precision == Precision::kBf16 ? 2 : 4;
   const std::int64_t asked = std::min(options.max_batch_rows, options.max_batch_tokens);
@@ -27,7 +28,7 @@ std::vector<Piece> Pieces(const ModelShape& s, const BackendOptions& options, Bu
       Of(b.x, rows * d.hidden * 4),
       Of(b.normed, rows * RoundUp(d.hidden, kPadK) * in),
       Of(b.wide, rows * d.wide * 4),
-      Of(b.conv, rows * d.channels * 4),
+      Of(b.conv, rows * d.channels * (chunked ? 2 : 4)),
       Of(b.q, rows * s.query_rows() * in),
       Of(b.k, rows * s.key_rows() * in),
       Of(b.v, rows * s.key_rows() * in),
