@@ -45,8 +45,16 @@ H1_DEVICE void StoreFour(float* to, float a, float b, float c, float d) {
 }
 /// Two neighbours in one word, the first in the low half.
 H1_DEVICE unsigned PackBf16(float low, float high) {
+#ifdef H1_CUDA_EMULATION
   return static_cast<unsigned>(ToBf16(low).bits) | static_cast<unsigned>(ToBf16(high).bits) << 16;
+#else
+  unsigned pair;  // one instruction, where two conversions and a shift would be four
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+#endif
 }
+H1_DEVICE float LowBf16(unsigned pair) { return __uint_as_float(pair << 16); }
+H1_DEVICE float HighBf16(unsigned pair) { return __uint_as_float(pair & 0xFFFF0000U); }
 
 H1_DEVICE void StoreFour(Bf16* to, float a, float b, float c, float d) {
   *reinterpret_cast<uint2*>(to) = make_uint2(PackBf16(a, b), PackBf16(c, d));

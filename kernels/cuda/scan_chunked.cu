@@ -8,13 +8,13 @@
 // Chunks begin at multiples of 64 positions whatever the cut. A call that begins inside a chunk goes
 // through that chunk again from its start's state and its tokens' kept inputs, but only for the 16
 // rows at a time that hold new tokens; a row's chain of products is the same in every call, so
-// prefill, any pieces and decode give the same bits, and decode never writes a state but once in 64
-// tokens. B, C and x are bf16; sums are fp32; the state, weights and scores go into products as tf32.
+// prefill, any pieces and decode give the same bits, and decode writes a state only once in 64
+// tokens. The state and all sums are fp32; products take bf16, as the reference implementation's do.
 // Tokens after a row add exact zeros to it, unless they are infinite.
 //
 // A block owns 64 columns p of one head, each of its four warps 16 of them with all N of the state in
-// registers, where they lie as fragments of a product's result. The same registers are the next
-// product's operand: slots t and t + 4 along its k hold states 2t and 2t + 1, for both operands.
+// registers, where they lie as fragments of a product's result: which are the next product's operand
+// as they lie.
 #include "kernels/cuda/recent.h"
 #include "kernels/cuda/scan.h"
 #include "kernels/cuda/tensor.h"
@@ -22,69 +22,106 @@
 namespace h1bench::H1_CUDA_NAMESPACE {
 namespace {
 
-constexpr int kThreads = 128, kWarps = 4, kColumns = 64;
-constexpr int kScoreWidth = kChunk + 8;  // floats of a row, so that eight rows lie in other banks
+constexpr int kThreads = 128, kColumns = 64, kTile = 16, kTiles = kChunk / kTile;
+constexpr float kLog2E = 1.4426950408889634F;
 
 template <int kState>
 struct Shared {
-  unsigned char b[kChunk * kState * 2], c[kChunk * kState * 2];  // bf16, PanelSwizzled
-  unsigned char x[kChunk * kColumns * 2];                        // bf16, Swizzled
-  float scores[kChunk][kScoreWidth];                             // tf32
-  float dt[kChunk], sum[kChunk], fold[kChunk];                   // fold: exp(s_63 - s_j) dt_j
+  unsigned char b[kChunk * kState * 2], c[kChunk * kState * 2];  // bf16, in swizzled panels
+  unsigned char x[kChunk * kColumns * 2], scores[kChunk * kChunk * 2];  // bf16, swizzled
+  float dt[kChunk], sum[kChunk], fold[kChunk];  // sum: s log2(e); fold: exp(s_63 - s_j) dt_j
 };
 
 /// Where a block works.
 struct Place {
-  std::int64_t head, group, column;  // first column p of the inner ones
-  std::int64_t layer;
+  int head, group, column;  // first column p of the inner ones
   int warp, lane;
+  std::int64_t layer;
 };
 
 /// A chunk of the segment: positions [first, first + valid), of which those from `fresh` on are new.
 struct Chunk {
-  std::int64_t first;
+  std::int64_t first, first_row;  // row of this Forward at which the chunk would begin
   int fresh, valid;
 };
 
-/// x and B of the chunk's tokens (zeros past the last), C of the new ones: on their way on return.
+/// A lane's address for LoadMatrix4 in swizzled panels: row `row`, and of the 16 columns [16 k, + 16)
+/// the first or second half.
+struct LanePlace {
+  unsigned row_bytes, turn;
+  H1_DEVICE LanePlace(int row, int half)
+      : row_bytes(static_cast<unsigned>(row) * 128),
+        turn((static_cast<unsigned>(half) ^ (static_cast<unsigned>(row) & 7U)) << 4) {}
+  /// `rows`: a multiple of 8 further down.
+  H1_DEVICE unsigned At(int k, int rows) const {
+    const auto n = static_cast<unsigned>(k);
+    return n / 4 * (kChunk * 128) + row_bytes + static_cast<unsigned>(rows) * 128 +
+           (turn ^ (n % 4 * 32));
+  }
+};
+/// For a product's first operand, and for a second one that lies with k down its rows.
+H1_DEVICE LanePlace Rows16(int lane) { return {lane % 16, lane / 16}; }
+/// For a second operand that lies with k along its rows; or a first one with k down them.
+H1_DEVICE LanePlace Rows8(int lane) { return {lane / 16 * 8 + lane % 8, lane / 8 % 2}; }
+
+/// Copies of a chunk that is all there and all new: nothing to ask on the way.
+template <int kPieces>
+H1_DEVICE void CopyRows(const Bf16* from, std::int64_t stride, unsigned char* to) {
+  constexpr int kRows = kThreads / kPieces;
+  const int piece = static_cast<int>(threadIdx.x) % kPieces;
+  const int row = static_cast<int>(threadIdx.x) / kPieces;
+  const Bf16* source = from + row * stride + piece * 8;
+  H1_UNROLL
+  for (int i = 0; i < kChunk / kRows; ++i) {
+    CopyAsync16(to + PanelSwizzled(row + i * kRows, piece, kChunk), source);
+    source += kRows * stride;
+  }
+}
+
+/// The same with zeros past the last token, and tokens before the new ones from `recent`, if there.
+template <int kPieces>
+H1_DEVICE void CopySome(const Bf16* from, std::int64_t stride, const Bf16* recent,
+                        std::int64_t recent_stride, const Chunk& chunk, unsigned char* to) {
+  for (int i = static_cast<int>(threadIdx.x); i < kChunk * kPieces; i += kThreads) {
+    const int row = i / kPieces, piece = i % kPieces;
+    unsigned char* const place = to + PanelSwizzled(row, piece, kChunk);
+    if (row >= chunk.valid) {
+      *reinterpret_cast<uint4*>(place) = make_uint4(0, 0, 0, 0);
+    } else if (row >= chunk.fresh) {
+      CopyAsync16(place, from + row * stride + piece * 8);
+    } else if (recent != nullptr) {
+      CopyAsync16(place, recent + row * recent_stride + piece * 8);
+    }
+  }
+}
+
+/// x and B of the chunk's tokens, C of the new ones: on their way on return.
 template <int kState>
 H1_DEVICE void CopyChunk(const Dims& d, const StateLayout& layout, const Buffers& buffers,
                          const DeviceSegment& segment, const Place& at, const Chunk& chunk,
                          Shared<kState>& to) {
-  constexpr int kPieces = kState / 8, kXPieces = kColumns / 8;
-  const std::int64_t b_column = d.ssm_inner + at.group * kState;
-  const std::int64_t c_column = b_column + d.ssm_groups * kState;
-  const Bf16* const fresh = static_cast<const Bf16*>(buffers.conv) +
-                            (segment.first_row + chunk.first - segment.position) * d.channels;
-  for (int i = static_cast<int>(threadIdx.x); i < kChunk * (kPieces + kXPieces); i += kThreads) {
-    const int row = i / (kPieces + kXPieces), piece = i % (kPieces + kXPieces);
-    const bool is_b = piece < kPieces;
-    unsigned char* const place = is_b ? to.b + PanelSwizzled(row, piece, kChunk)
-                                      : to.x + Swizzled(row, piece - kPieces);
-    if (row >= chunk.valid) {
-      *reinterpret_cast<uint4*>(place) = make_uint4(0, 0, 0, 0);
-      continue;
-    }
-    const Bf16* from = row < chunk.fresh ? RecentColumns(layout, segment.recent_in, row, at.layer)
-                                         : fresh + row * d.channels;
-    CopyAsync16(place, from + (is_b ? b_column + piece * 8 : at.column + (piece - kPieces) * 8));
-  }
-  for (int i = static_cast<int>(threadIdx.x) + chunk.fresh * kPieces; i < chunk.valid * kPieces;
-       i += kThreads) {
-    const int row = i / kPieces, piece = i % kPieces;
-    CopyAsync16(to.c + PanelSwizzled(row, piece, kChunk),
-                fresh + row * d.channels + c_column + piece * 8);
+  constexpr int kPieces = kState / 8;
+  const std::int64_t b = d.ssm_inner + at.group * kState, c = b + d.ssm_groups * kState;
+  const Bf16* const from = static_cast<const Bf16*>(buffers.conv) + chunk.first_row * d.channels;
+  if (chunk.fresh == 0 && chunk.valid == kChunk) {
+    CopyRows<kPieces>(from + b, d.channels, to.b);
+    CopyRows<kPieces>(from + c, d.channels, to.c);
+    CopyRows<kColumns / 8>(from + at.column, d.channels, to.x);
+  } else {
+    const Bf16* const recent =
+        chunk.fresh > 0 ? RecentColumns(layout, segment.recent_in, 0, at.layer) : from;
+    const std::int64_t stride = layout.chunk_columns;
+    CopySome<kPieces>(from + b, d.channels, recent + b, stride, chunk, to.b);
+    CopySome<kPieces>(from + c, d.channels, nullptr, 0, chunk, to.c);
+    CopySome<kColumns / 8>(from + at.column, d.channels, recent + at.column, stride, chunk, to.x);
   }
   CopyCommit();
 }
 
-/// Time steps, the sums s of dt A, and what a token weighs at the chunk's end. By one warp; a sum is
-/// a fixed tree over the tokens up to its own.
-template <int kState>
-H1_DEVICE void SumSteps(const Dims& d, const StateLayout& layout, const Buffers& buffers,
-                        const DeviceSegment& segment, const Place& at, const Chunk& chunk, float a,
-                        Shared<kState>& to) {
-  float dt[2], sum[2];
+/// Time steps of the chunk's tokens `lane` and `lane` + 32; 0 past the last.
+H1_DEVICE void LoadSteps(const Dims& d, const StateLayout& layout, const Buffers& buffers,
+                         const DeviceSegment& segment, const Place& at, const Chunk& chunk,
+                         float (&dt)[2]) {
   H1_UNROLL
   for (int half = 0; half < 2; ++half) {
     const int row = half * kWarp + at.lane;
@@ -92,80 +129,118 @@ H1_DEVICE void SumSteps(const Dims& d, const StateLayout& layout, const Buffers&
     if (row < chunk.fresh) {
       dt[half] = RecentSteps(layout, segment.recent_in, row, at.layer)[at.head];
     } else if (row < chunk.valid) {
-      const std::int64_t in = segment.first_row + chunk.first - segment.position + row;
-      dt[half] = buffers.dt[in * d.ssm_heads + at.head];
+      dt[half] = buffers.dt[(chunk.first_row + row) * d.ssm_heads + at.head];
     }
-    sum[half] = dt[half] * a;
-    for (int by = 1; by < kWarp; by *= 2) {
-      const float before = __shfl_sync(kAllLanes, sum[half], at.lane >= by ? at.lane - by : 0);
-      if (at.lane >= by) sum[half] = sum[half] + before;
+  }
+}
+
+/// Time steps, the sums s of dt A, and what a token weighs at the chunk's end. By one warp; a sum is
+/// a fixed tree over the tokens up to its own. `a`: A log2(e).
+template <int kState>
+H1_DEVICE void SumSteps(const float (&dt)[2], float a, int lane, Shared<kState>& to) {
+  float sum[2] = {dt[0] * a, dt[1] * a};
+  H1_UNROLL
+  for (int by = 1; by < kWarp; by *= 2) {
+    H1_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      const float before = __shfl_sync(kAllLanes, sum[half], lane >= by ? lane - by : 0);
+      if (lane >= by) sum[half] = sum[half] + before;
     }
   }
   sum[1] = sum[1] + __shfl_sync(kAllLanes, sum[0], kWarp - 1);
   const float end = __shfl_sync(kAllLanes, sum[1], kWarp - 1);
   H1_UNROLL
   for (int half = 0; half < 2; ++half) {
-    const int row = half * kWarp + at.lane;
+    const int row = half * kWarp + lane;
     to.dt[row] = dt[half];
     to.sum[row] = sum[half];
-    to.fold[row] = expf(end - sum[half]) * dt[half];
+    to.fold[row] = exp2f(end - sum[half]) * dt[half];
   }
 }
 
-/// Scores of rows [16 m, + 16) with tokens [16 n, + 16): (C_t B_j) exp(s_t - s_j) dt_j, 0 for j > t.
-template <int kState>
+/// Scores of tile m's rows with kCount tiles of tokens from tile n on:
+/// (C_t B_j) exp(s_t - s_j) dt_j, 0 for j > t.
+template <int kState, int kCount>
 H1_DEVICE void Score(const Place& at, int m, int n, Shared<kState>& shared) {
-  const int lane = at.lane;
-  float out[2][4] = {};
+  const LanePlace first = Rows16(at.lane), second = Rows8(at.lane);
+  float out[kCount][2][4] = {};
   H1_UNROLL
   for (int k = 0; k < kState / 16; ++k) {
-    unsigned c[4], b[4];
-    LoadMatrix4(c, shared.c + PanelSwizzled(m * 16 + lane % 16, k * 2 + lane / 16, kChunk));
-    LoadMatrix4(b, shared.b + PanelSwizzled(n * 16 + lane / 16 * 8 + lane % 8,
-                                            k * 2 + lane / 8 % 2, kChunk));
-    Mma16x8x16(out[0], c, b[0], b[1]);
-    Mma16x8x16(out[1], c, b[2], b[3]);
+    unsigned c[4];
+    LoadMatrix4(c, shared.c + first.At(k, m * kTile));
+    H1_UNROLL
+    for (int i = 0; i < kCount; ++i) {
+      unsigned b[4];
+      LoadMatrix4(b, shared.b + second.At(k, (n + i) * kTile));
+      Mma16x8x16(out[i][0], c, b[0], b[1]);
+      Mma16x8x16(out[i][1], c, b[2], b[3]);
+    }
   }
+  const int t = m * kTile + at.lane / 4, pair = at.lane % 4 * 2;
+  const float sum[2] = {shared.sum[t], shared.sum[t + 8]};
   H1_UNROLL
-  for (int i = 0; i < 8; ++i) {
-    const int t = m * 16 + i % 4 / 2 * 8 + lane / 4, j = n * 16 + i / 4 * 8 + lane % 4 * 2 + i % 2;
-    const float weight = expf(shared.sum[t] - shared.sum[j]) * shared.dt[j];
-    shared.scores[t][j] = j <= t ? RoundTf32(out[i / 4][i % 4] * weight) : 0.0F;
+  for (int i = 0; i < kCount * 2; ++i) {
+    const int j = n * kTile + i * 8 + pair;
+    const float2 sum_j = *reinterpret_cast<const float2*>(&shared.sum[j]);
+    const float2 dt_j = *reinterpret_cast<const float2*>(&shared.dt[j]);
+    H1_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      const float* const raw = &out[i / 2][i % 2][half * 2];
+      const int row = t + half * 8;
+      const float low = raw[0] * (exp2f(sum[half] - sum_j.x) * dt_j.x);
+      const float high = raw[1] * (exp2f(sum[half] - sum_j.y) * dt_j.y);
+      *reinterpret_cast<unsigned*>(shared.scores + Swizzled(row, j / 8) + pair * 2) =
+          PackBf16(j <= row ? low : 0.0F, j + 1 <= row ? high : 0.0F);
+    }
   }
 }
 
-/// What the state at the chunk's start brings to kCount * 16 rows.
+/// The scores that the chunk's new rows need, shared out among the warps.
+template <int kState>
+H1_DEVICE void Scores(const Place& at, int first_m, int last_m, Shared<kState>& shared) {
+  if (last_m - first_m == 1) {
+    if (at.warp <= first_m) Score<kState, 1>(at, first_m, at.warp, shared);
+    return;
+  }
+  // Neighbouring blocks give their longest row of tiles to different schedulers.
+  switch (blockIdx.x % 2 == 0 ? at.warp : kTiles - 1 - at.warp) {
+    case 0:
+      return Score<kState, 1>(at, 0, 0, shared);
+    case 1:
+      return Score<kState, 2>(at, 1, 0, shared);
+    case 2:
+      return Score<kState, 3>(at, 2, 0, shared);
+    default:
+      return Score<kState, 4>(at, 3, 0, shared);
+  }
+}
+
+/// What the state at the chunk's start brings to kCount tiles of rows.
 template <int kState, int kCount>
 H1_DEVICE void AddState(const Place& at, int m, const Shared<kState>& shared,
                         const float (&state)[kState / 8][4], float (&y)[kCount][2][4]) {
-  const int lane = at.lane;
+  const LanePlace first = Rows16(at.lane);
   H1_UNROLL
   for (int k = 0; k < kState / 16; ++k) {
-    float s[8];
+    unsigned s[4];
     H1_UNROLL
-    for (int i = 0; i < 8; ++i) s[i] = RoundTf32(state[2 * k + i / 4][i % 4]);
+    for (int i = 0; i < 4; ++i)
+      s[i] = PackBf16(state[2 * k + i % 2][i / 2 * 2], state[2 * k + i % 2][i / 2 * 2 + 1]);
     H1_UNROLL
     for (int i = 0; i < kCount; ++i) {
       unsigned c[4];
-      LoadMatrix4(c, shared.c + PanelSwizzled((m + i) * 16 + lane % 16, k * 2 + lane / 16, kChunk));
-      const float low[4] = {LowHalf(c[0]), LowHalf(c[1]), HighHalf(c[0]), HighHalf(c[1])};
-      const float high[4] = {LowHalf(c[2]), LowHalf(c[3]), HighHalf(c[2]), HighHalf(c[3])};
-      Mma16x8x8(y[i][0], low, s[0], s[1]);
-      Mma16x8x8(y[i][1], low, s[2], s[3]);
-      Mma16x8x8(y[i][0], high, s[4], s[5]);
-      Mma16x8x8(y[i][1], high, s[6], s[7]);
+      LoadMatrix4(c, shared.c + first.At(k, (m + i) * kTile));
+      Mma16x8x16(y[i][0], c, s[0], s[1]);
+      Mma16x8x16(y[i][1], c, s[2], s[3]);
     }
   }
   H1_UNROLL
-  for (int i = 0; i < kCount; ++i) {
+  for (int i = 0; i < kCount * 2; ++i) {
+    const float decay = exp2f(shared.sum[m * kTile + i * 8 + at.lane / 4]);
     H1_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const float decay = expf(shared.sum[(m + i) * 16 + half * 8 + lane / 4]);
-      H1_UNROLL
-      for (int j = 0; j < 4; ++j) {
-        float& v = y[i][j / 2][half * 2 + j % 2];
-        v = v * decay;
-      }
+    for (int j = 0; j < 4; ++j) {
+      float& v = y[i / 2][j / 2][i % 2 * 2 + j % 2];
+      v = v * decay;
     }
   }
 }
@@ -174,95 +249,121 @@ H1_DEVICE void AddState(const Place& at, int m, const Shared<kState>& shared,
 template <int kState, int kCount>
 H1_DEVICE void AddTokens(const Place& at, int m, const Shared<kState>& shared,
                          float (&y)[kCount][2][4]) {
-  const int lane = at.lane;
+  const LanePlace lane = Rows16(at.lane);
   H1_UNROLL
-  for (int k = 0; k < kChunk / 16; ++k) {
+  for (int k = 0; k < kTiles; ++k) {
     if (k >= m + kCount) break;
     unsigned x[4];
-    LoadMatrix4Transposed(x, shared.x + Swizzled(k * 16 + lane % 16, at.warp * 2 + lane / 16));
+    LoadMatrix4Transposed(x, shared.x + lane.At(at.warp, k * kTile));
     H1_UNROLL
     for (int i = 0; i < kCount; ++i) {
       if (k > m + i) continue;
-      const float* const row = &shared.scores[(m + i) * 16 + lane / 4][k * 16 + lane % 4 * 2];
-      H1_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        const float2 upper = *reinterpret_cast<const float2*>(row + half * 8);
-        const float2 lower = *reinterpret_cast<const float2*>(row + 8 * kScoreWidth + half * 8);
-        const float a[4] = {upper.x, lower.x, upper.y, lower.y};
-        Mma16x8x8(y[i][0], a, LowHalf(x[half]), HighHalf(x[half]));
-        Mma16x8x8(y[i][1], a, LowHalf(x[2 + half]), HighHalf(x[2 + half]));
-      }
+      unsigned a[4];
+      LoadMatrix4(a, shared.scores + lane.At(k, (m + i) * kTile));
+      Mma16x8x16(y[i][0], a, x[0], x[1]);
+      Mma16x8x16(y[i][1], a, x[2], x[3]);
     }
   }
 }
 
-/// kCount * 16 rows' outputs of the warp's columns: gated into the products' input, or as they are
-/// where a norm follows. Rows that are not new are not written.
-template <int kState, int kCount>
-H1_DEVICE void Write(const Dims& d, const Buffers& buffers, const DeviceSegment& segment,
-                     const Place& at, const Chunk& chunk, int m, float skip, std::int64_t ldo,
-                     const Shared<kState>& shared, const float (&y)[kCount][2][4]) {
+/// The row and column of pair i of a lane's results.
+struct PairPlace {
+  int t, column;
+  H1_DEVICE PairPlace(const Place& at, int m, int i)
+      : t(m * kTile + i / 2 * 8 + at.lane / 4),
+        column(at.warp * kTile + i % 2 * 8 + at.lane % 4 * 2) {}
+};
+
+/// z of the rows that Write gates; before the sums, so that it comes while they are computed.
+template <int kCount>
+H1_DEVICE void LoadGate(const Dims& d, const Buffers& buffers, const Place& at, const Chunk& chunk,
+                        int m, float2 (&z)[kCount * 4]) {
+  const float* const from = buffers.wide + chunk.first_row * d.wide + d.z + at.column;
   H1_UNROLL
   for (int i = 0; i < kCount * 4; ++i) {
-    const int t = (m + i / 4) * 16 + i % 4 / 2 * 8 + at.lane / 4, n = i % 2;
-    if (t < chunk.fresh || t >= chunk.valid) continue;
-    const std::int64_t row = segment.first_row + chunk.first - segment.position + t;
-    const std::int64_t column = at.column + at.warp * 16 + n * 8 + at.lane % 4 * 2;
+    const PairPlace place(at, m, i);
+    z[i] = make_float2(0, 0);
+    if (!d.gated_norm && place.t >= chunk.fresh && place.t < chunk.valid)
+      z[i] = *reinterpret_cast<const float2*>(from + place.t * d.wide + place.column);
+  }
+}
+
+/// The rows' outputs of the warp's columns: gated into the products' input, or as they are where a
+/// norm follows. Rows that are not new are not written.
+template <int kState, int kCount>
+H1_DEVICE void Write(const Dims& d, const Buffers& buffers, const Place& at, const Chunk& chunk,
+                     int m, float skip, std::int64_t ldo, const Shared<kState>& shared,
+                     const float2 (&z)[kCount * 4], const float (&y)[kCount][2][4]) {
+  Bf16* const mixed = static_cast<Bf16*>(buffers.mixed) + chunk.first_row * ldo + at.column;
+  float* const raw = buffers.y + chunk.first_row * d.ssm_inner + at.column;
+  H1_UNROLL
+  for (int i = 0; i < kCount * 4; ++i) {
+    const PairPlace place(at, m, i);
+    if (place.t < chunk.fresh || place.t >= chunk.valid) continue;
     const unsigned x = *reinterpret_cast<const unsigned*>(
-        shared.x + Swizzled(t, at.warp * 2 + n) + at.lane % 4 * 4);
-    const float first = fmaf(skip, LowHalf(x), y[i / 4][n][i % 4 / 2 * 2]);
-    const float second = fmaf(skip, HighHalf(x), y[i / 4][n][i % 4 / 2 * 2 + 1]);
+        shared.x + Swizzled(place.t, place.column / 8) + place.column % 8 * 2);
+    const float* const sums = &y[i / 4][i % 2][i / 2 % 2 * 2];
+    const float first = fmaf(skip, LowBf16(x), sums[0]);
+    const float second = fmaf(skip, HighBf16(x), sums[1]);
     if (d.gated_norm) {
-      *reinterpret_cast<float2*>(buffers.y + row * d.ssm_inner + column) =
+      *reinterpret_cast<float2*>(raw + place.t * d.ssm_inner + place.column) =
           make_float2(first, second);
     } else {
-      const float2 z =
-          *reinterpret_cast<const float2*>(buffers.wide + row * d.wide + d.z + column);
-      *reinterpret_cast<unsigned*>(static_cast<Bf16*>(buffers.mixed) + row * ldo + column) =
-          PackBf16(first * Silu(z.x) * d.ssm_out, second * Silu(z.y) * d.ssm_out);
+      *reinterpret_cast<unsigned*>(mixed + place.t * ldo + place.column) =
+          PackBf16(first * Silu(z[i].x) * d.ssm_out, second * Silu(z[i].y) * d.ssm_out);
     }
   }
+}
+
+/// Outputs of kCount tiles of rows from tile m on.
+template <int kCount, int kState>
+H1_DEVICE void Outputs(const Dims& d, const Buffers& buffers, const Place& at, const Chunk& chunk,
+                       int m, float skip, std::int64_t ldo, bool any_state,
+                       const Shared<kState>& shared, const float (&state)[kState / 8][4]) {
+  float y[kCount][2][4] = {};
+  if (any_state) AddState(at, m, shared, state, y);
+  float2 z[kCount * 4];
+  LoadGate<kCount>(d, buffers, at, chunk, m, z);
+  AddTokens(at, m, shared, y);
+  Write(d, buffers, at, chunk, m, skip, ldo, shared, z, y);
 }
 
 /// The state at the chunk's end.
 template <int kState>
 H1_DEVICE void Fold(const Place& at, const Shared<kState>& shared, float (&state)[kState / 8][4]) {
-  const int lane = at.lane;
-  float x[kChunk / 16][8];  // of the warp's columns, weighed: two products' operands each
+  const LanePlace first = Rows8(at.lane), second = Rows16(at.lane);
+  unsigned x[kTiles][4];  // of the warp's columns, weighed
   H1_UNROLL
-  for (int k = 0; k < kChunk / 16; ++k) {
-    unsigned pairs[4];
-    LoadMatrix4Transposed(pairs, shared.x + Swizzled(k * 16 + lane / 16 * 8 + lane % 8,
-                                                     at.warp * 2 + lane / 8 % 2));
-    const float* const fold = shared.fold + k * 16 + lane % 4 * 2;
+  for (int k = 0; k < kTiles; ++k) {
+    LoadMatrix4Transposed(x[k], shared.x + first.At(at.warp, k * kTile));
     H1_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const float2 w = *reinterpret_cast<const float2*>(fold + half * 8);
-      x[k][half * 4] = RoundTf32(LowHalf(pairs[half * 2]) * w.x);
-      x[k][half * 4 + 1] = RoundTf32(LowHalf(pairs[half * 2 + 1]) * w.x);
-      x[k][half * 4 + 2] = RoundTf32(HighHalf(pairs[half * 2]) * w.y);
-      x[k][half * 4 + 3] = RoundTf32(HighHalf(pairs[half * 2 + 1]) * w.y);
+    for (int i = 0; i < 4; ++i) {
+      const float2 w = *reinterpret_cast<const float2*>(
+          &shared.fold[k * kTile + i / 2 * 8 + at.lane % 4 * 2]);
+      x[k][i] = PackBf16(LowBf16(x[k][i]) * w.x, HighBf16(x[k][i]) * w.y);
     }
   }
-  const float decay = expf(shared.sum[kChunk - 1]);
+  const float decay = exp2f(shared.sum[kChunk - 1]);
   H1_UNROLL
   for (int n = 0; n < kState / 16; ++n) {
     H1_UNROLL
     for (int i = 0; i < 8; ++i) state[2 * n + i / 4][i % 4] = state[2 * n + i / 4][i % 4] * decay;
     H1_UNROLL
-    for (int k = 0; k < kChunk / 16; ++k) {
+    for (int k = 0; k < kTiles; ++k) {
       unsigned b[4];
-      LoadMatrix4Transposed(
-          b, shared.b + PanelSwizzled(k * 16 + lane % 16, n * 2 + lane / 16, kChunk));
-      H1_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        const float a[4] = {x[k][half * 4], x[k][half * 4 + 1], x[k][half * 4 + 2],
-                            x[k][half * 4 + 3]};
-        Mma16x8x8(state[2 * n], a, LowHalf(b[half]), HighHalf(b[half]));
-        Mma16x8x8(state[2 * n + 1], a, LowHalf(b[2 + half]), HighHalf(b[2 + half]));
-      }
+      LoadMatrix4Transposed(b, shared.b + second.At(n, k * kTile));
+      Mma16x8x16(state[2 * n], x[k], b[0], b[1]);
+      Mma16x8x16(state[2 * n + 1], x[k], b[2], b[3]);
     }
   }
+}
+
+/// The chunk that begins at position `first`.
+H1_DEVICE Chunk ChunkAt(const DeviceSegment& segment, std::int64_t first) {
+  const std::int64_t before = segment.position - first;
+  const std::int64_t left = segment.position + segment.rows - first;
+  return {first, segment.first_row - before, before > 0 ? static_cast<int>(before) : 0,
+          left < kChunk ? static_cast<int>(left) : kChunk};
 }
 
 template <int kState>
@@ -272,18 +373,22 @@ __global__ void __launch_bounds__(kThreads, kState == 256 ? 2 : 3)
   H1_DYNAMIC_SHARED(bytes);
   auto& shared = *reinterpret_cast<Shared<kState>*>(bytes);
   const int thread = static_cast<int>(threadIdx.x);
-  const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * kColumns;
-  const std::int64_t head = column / d.ssm_head_dim;
-  const Place at{head, head / (d.ssm_heads / d.ssm_groups), column, layer, thread / kWarp,
-                 thread % kWarp};
+  const int column = static_cast<int>(blockIdx.x) * kColumns;
+  const int head = column / static_cast<int>(d.ssm_head_dim);
+  const Place at{head, head / static_cast<int>(d.ssm_heads / d.ssm_groups), column,
+                 thread / kWarp, thread % kWarp, layer};
   const DeviceSegment segment = batch.segments[blockIdx.y];
   const std::int64_t end = segment.position + segment.rows;
+  const float a_log2 = a[head] * kLog2E, skip = d_skip[head];
   // Fragment n of the warp's 16 columns: four floats of every lane, one after the other.
-  const std::int64_t in_state = (column / 16 + at.warp) * kState * 16 + at.lane * 4;
-  float state[kState / 8][4] = {};
-  bool any_state = false;
-  if (segment.state_in != nullptr) {
-    any_state = true;
+  const std::int64_t in_state = (column / kTile + at.warp) * kState * kTile + at.lane * 4;
+  float state[kState / 8][4] = {}, dt[2] = {};
+  bool any_state = segment.state_in != nullptr;
+  std::int64_t first = segment.position / kChunk * kChunk;
+  Chunk chunk = ChunkAt(segment, first);
+  CopyChunk(d, layout, buffers, segment, at, chunk, shared);
+  if (at.warp == 0) LoadSteps(d, layout, buffers, segment, at, chunk, dt);
+  if (any_state) {
     const float* from =
         reinterpret_cast<const float*>(segment.state_in + layout.ssm_at(layer)) + in_state;
     H1_UNROLL
@@ -292,37 +397,31 @@ __global__ void __launch_bounds__(kThreads, kState == 256 ? 2 : 3)
       state[n][0] = four.x, state[n][1] = four.y, state[n][2] = four.z, state[n][3] = four.w;
     }
   }
-  for (std::int64_t first = segment.position / kChunk * kChunk; first < end; first += kChunk) {
-    const Chunk chunk{
-        first, segment.position > first ? static_cast<int>(segment.position - first) : 0,
-        end - first < kChunk ? static_cast<int>(end - first) : kChunk};
-    CopyChunk(d, layout, buffers, segment, at, chunk, shared);
-    if (at.warp == 0) SumSteps(d, layout, buffers, segment, at, chunk, a[head], shared);
+  for (;;) {
+    const Chunk next = ChunkAt(segment, first + kChunk);
+    if (at.warp == 0) {
+      SumSteps(dt, a_log2, at.lane, shared);
+      if (next.first < end) LoadSteps(d, layout, buffers, segment, at, next, dt);
+    }
     CopyWait<0>();
     __syncthreads();
-    const int first_m = chunk.fresh / 16, last_m = (chunk.valid + 15) / 16;
-    int item = 0;
-    for (int m = first_m; m < last_m; ++m) {
-      for (int n = 0; n <= m; ++n, ++item)
-        if (item % kWarps == at.warp) Score(at, m, n, shared);
-    }
+    const int first_m = chunk.fresh / kTile, last_m = (chunk.valid + kTile - 1) / kTile;
+    Scores(at, first_m, last_m, shared);
     __syncthreads();
     if (last_m - first_m == 1) {
-      float y[1][2][4] = {};
-      if (any_state) AddState(at, first_m, shared, state, y);
-      AddTokens(at, first_m, shared, y);
-      Write(d, buffers, segment, at, chunk, first_m, d_skip[head], ldo, shared, y);
-    } else {  // all four: what comes out for the others is not written
-      float y[4][2][4] = {};
-      if (any_state) AddState(at, 0, shared, state, y);
-      AddTokens(at, 0, shared, y);
-      Write(d, buffers, segment, at, chunk, 0, d_skip[head], ldo, shared, y);
+      Outputs<1>(d, buffers, at, chunk, first_m, skip, ldo, any_state, shared, state);
+    } else {  // all tiles: what comes out for rows that are not new is not written
+      Outputs<kTiles>(d, buffers, at, chunk, 0, skip, ldo, any_state, shared, state);
     }
     if (chunk.valid == kChunk) {
       Fold(at, shared, state);
       any_state = true;
     }
+    first += kChunk;
+    if (first >= end) break;
+    chunk = next;
     __syncthreads();
+    CopyChunk(d, layout, buffers, segment, at, chunk, shared);
   }
   if (segment.state_out == nullptr) return;
   float* to = reinterpret_cast<float*>(segment.state_out + layout.ssm_at(layer)) + in_state;

@@ -109,41 +109,6 @@ H1_DEVICE void Mma16x8x16(float (&d)[4], const unsigned (&a)[4], unsigned b0, un
 #endif
 }
 
-/// To the 11 significant bits of a tf32 operand, ties away from zero. Written out, as what the
-/// tensor cores do with further bits is not promised.
-H1_DEVICE float RoundTf32(float v) {
-  return __uint_as_float((__float_as_uint(v) + 0x1000U) & 0xFFFFE000U);
-}
-/// The two bf16 of a word as floats, which are tf32 as they are.
-H1_DEVICE float LowHalf(unsigned pair) { return __uint_as_float(pair << 16); }
-H1_DEVICE float HighHalf(unsigned pair) { return __uint_as_float(pair & 0xFFFF0000U); }
-
-/// d (16, 8) += a (16, 8) * b (8, 8): tf32 in (RoundTf32), fp32 sums. Lane l, g = l / 4, t = l % 4:
-/// a holds (g, t), (g + 8, t), (g, t + 4), (g + 8, t + 4); b (t, g), (t + 4, g); d as above.
-H1_DEVICE void Mma16x8x8(float (&d)[4], const float (&a)[4], float b0, float b1) {
-#ifdef H1_CUDA_EMULATION
-  struct Fragment {
-    float a[4], b[2];
-  } mine = {{a[0], a[1], a[2], a[3]}, {b0, b1}};
-  emulation::Show(kAllLanes, &mine, sizeof mine);
-  const int lane = emulation::Lane(), g = lane / 4, t = lane % 4;
-  for (int k = 0; k < 8; ++k) {
-    Fragment row, columns[2];  // of the lanes that hold (g, k), (k, 2t) and (k, 2t + 1)
-    std::memcpy(&row, emulation::Shown(g * 4 + k % 4), sizeof row);
-    for (int j = 0; j < 2; ++j)
-      std::memcpy(&columns[j], emulation::Shown((2 * t + j) * 4 + k % 4), sizeof row);
-    for (int i = 0; i < 4; ++i) d[i] += row.a[k / 4 * 2 + i / 2] * columns[i % 2].b[k / 4];
-  }
-#else
-  asm volatile(
-      "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-      "{%0,%1,%2,%3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
-        "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b0)), "r"(__float_as_uint(b1)));
-#endif
-}
-
 /// Where 16-byte piece `piece` of row `row` lies in a tile of 128-byte rows: pieces are turned by
 /// the row, so that eight rows of one column of pieces lie in different banks.
 H1_HOST_DEVICE int Swizzled(int row, int piece) { return row * 128 + ((piece ^ (row & 7)) << 4); }
