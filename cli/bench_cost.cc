@@ -21,7 +21,7 @@ ForwardCost CostOfForward(const ModelShape& s, const BackendOptions& options,
   const MemoryPlan plan = PlanMemory(s, options, sequences, context + tokens);
   const double embedding =
       static_cast<double>(s.vocab) * d * (options.precision == Precision::kBf16 ? 2 : 4);
-  cost.bytes = static_cast<double>(plan.weights) - embedding + 2 * static_cast<double>(plan.state) +
+  cost.bytes = static_cast<double>(plan.weights) - embedding + n * StateTraffic(s, options) +
                static_cast<double>(plan.kv);
   return cost;
 }

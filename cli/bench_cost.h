@@ -14,8 +14,8 @@ struct ForwardCost {
 
 /// `sequences` sequences, each appending `tokens` after `context`, logits of one row each.
 /// FLOPs: matrix products, attention over what each token sees, and 6 a state element (decay, outer
-/// product, read-out). Bytes: every packed weight once, the state read and written, keys and values
-/// read once and written.
+/// product, read-out). Bytes: every packed weight once, the state as StateTraffic says, keys and
+/// values read once and written.
 ForwardCost CostOfForward(const ModelShape& shape, const BackendOptions& options,
                           std::int64_t sequences, std::int64_t tokens, std::int64_t context);
 

@@ -67,6 +67,12 @@ MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, st
                                         : cuda_emulated::PlanMemory(shape, options, slots, tokens);
 }
 
+double StateTraffic(const ModelShape& shape, const BackendOptions& options) {
+  return options.device == Device::kCpu
+             ? 2 * static_cast<double>(cpu::PlanMemory(shape, options, 1, 0).state)
+             : cuda_emulated::StateTraffic(shape, options);
+}
+
 Result<std::string> DeviceIdentity(Device device) {
   switch (device) {
     case Device::kCpu:

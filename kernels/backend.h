@@ -111,6 +111,9 @@ class Backend {
 MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, std::int64_t slots,
                       std::int64_t tokens);
 
+/// Bytes of a sequence's SSM state that a decode step must read and write, on average.
+double StateTraffic(const ModelShape& shape, const BackendOptions& options);
+
 /// The backend that options.device names. `weights` need outlive only this call. kUnavailable with
 /// the reason when the device is not there.
 Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const ModelWeights& weights,

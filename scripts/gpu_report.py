@@ -51,7 +51,7 @@ def part_decode():
             bar = {("7B", 64): "≤ 1.4 x", ("7B", 256): "≥ 70 % of the replay ceiling"}.get((shape, line["batch"]), "")
             row(f"decode B={line['batch']}, 1K context, {shape}",
                 f"{line['tokens_per_second']:.0f} tok/s, {1e3 * line['batch'] / line['tokens_per_second']:.2f} ms a step, "
-                f"{share:.0%} of {out['peak_gigabytes_per_second']:.0f} GB/s ({1 / share:.2f} x the bytes' floor, state read and written)",
+                f"{share:.0%} of {out['peak_gigabytes_per_second']:.0f} GB/s ({1 / share:.2f} x the bytes' floor)",
                 bar, command)
 
 

@@ -304,6 +304,14 @@ MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, st
   return plan;
 }
 
+double StateTraffic(const ModelShape& shape, const BackendOptions& options) {
+  const StateLayout layout(shape, options.precision == Precision::kBf16);
+  const auto state = static_cast<double>(layout.state_bytes());
+  const auto recent = static_cast<double>(layout.recent_bytes());
+  // By chunks: read every step, written every kChunk-th; half an open chunk's inputs are read.
+  return layout.chunked ? state * (1 + 1.0 / kChunk) + recent / 2 : 2 * (state + recent);
+}
+
 Result<std::string> Identity() {
   H1_ASSIGN_OR_RETURN(const DeviceFacts facts, QueryDevice());
   return fmt::format("cuda {}; sm_{}{}; {} multiprocessors; driver {}, runtime {}", facts.name,

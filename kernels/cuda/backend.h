@@ -11,6 +11,7 @@ Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const Mo
                                                const BackendOptions& options);
 MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, std::int64_t slots,
                       std::int64_t tokens);
+double StateTraffic(const ModelShape& shape, const BackendOptions& options);
 /// kUnavailable with the reason when there is no usable GPU.
 Result<std::string> Identity();
 /// Bytes of the device that are free now.
@@ -23,6 +24,7 @@ Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const Mo
                                                const BackendOptions& options);
 MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, std::int64_t slots,
                       std::int64_t tokens);
+double StateTraffic(const ModelShape& shape, const BackendOptions& options);
 Result<std::string> Identity();
 Result<std::int64_t> FreeMemory();
 }  // namespace cuda_emulated

@@ -105,8 +105,9 @@ Result<HostBatch> MakeBatch(std::span<const Segment> segments, Slots& slots, std
 
 std::int64_t TableBytes(std::int64_t rows, std::int64_t segments, std::int64_t pages,
                         std::int64_t targets) {
-  return RoundUp(rows * 4, kAlign) * 5 + RoundUp((rows + 1) * 4, kAlign) + segments * static_cast<std::int64_t>(sizeof(DeviceSegment)) +
-         pages * 8 + targets * 4 + rows * 8 + 8 * kAlign;
+  return RoundUp(rows * 4, kAlign) * 5 + RoundUp((rows + 1) * 4, kAlign) +
+         segments * static_cast<std::int64_t>(sizeof(DeviceSegment)) + pages * 8 + targets * 4 +
+         rows * 8 + 8 * kAlign;
 }
 
 std::int64_t TableBytes(const HostBatch& batch) {

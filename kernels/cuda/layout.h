@@ -51,9 +51,7 @@ struct StateLayout {
     return tail_floats * 4 + kChunk * (chunk_columns * 2 + chunk_heads * 4);
   }
   /// Never 0: that there is such memory says that a sequence is kept.
-  H1_HOST_DEVICE std::int64_t recent_bytes() const {
-    return recent_layer_bytes() * layers + kKept;
-  }
+  H1_HOST_DEVICE std::int64_t recent_bytes() const { return recent_layer_bytes() * layers + kKept; }
   H1_HOST_DEVICE std::int64_t tail_at(std::int64_t layer) const {
     return layer * recent_layer_bytes();
   }

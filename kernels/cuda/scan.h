@@ -2,10 +2,10 @@
 
 #include "kernels/cuda/stages.h"
 
-/// The scan kernels: h = exp(dt A) h + dt x B^T, y = h C + D x. The first two go token by token, with
-/// kRows rows p of one head in a warp and the N columns in its lanes; the third goes by chunks of an
-/// absolute grid. In each, one chain of operations for every number whatever the cut, so prefill,
-/// any pieces and decode give the same bits.
+/// The scan kernels: h = exp(dt A) h + dt x B^T, y = h C + D x. The first two go token by token,
+/// with kRows rows p of one head in a warp and the N columns in its lanes; the third goes by chunks
+/// of an absolute grid. In each, one chain of operations for every number whatever the cut, so
+/// prefill, any pieces and decode give the same bits.
 namespace h1bench::H1_CUDA_NAMESPACE {
 
 #if defined(__CUDACC__) || defined(H1_CUDA_EMULATION)
@@ -47,8 +47,8 @@ void ScanPlain(const StageContext& c, const LayerPointers& w, std::int64_t layer
 /// memory in eights.
 void ScanStaged(const StageContext& c, const LayerPointers& w, std::int64_t layer);
 bool HasScanStaged(const Dims& dims);
-/// HasScanChunked in layout.h: chunks on the tensor cores; a slot keeps the last whole chunk's state
-/// and the open chunk's inputs, which every call goes through again.
+/// HasScanChunked in layout.h: chunks on the tensor cores; a slot keeps the last whole chunk's
+/// state and the open chunk's inputs, which every call goes through again.
 void ScanChunked(const StageContext& c, const LayerPointers& w, std::int64_t layer);
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE

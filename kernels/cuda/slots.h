@@ -32,9 +32,7 @@ class Slots : public common::SlotTable<DeviceMemory> {
   Result<std::shared_ptr<DeviceMemory>> WritableRecent(const Slot& slot);
 
   std::int64_t kv_bytes() const { return pages_.bytes_in_use(); }
-  std::int64_t state_bytes() const {
-    return states_.bytes_in_use() + recents_.bytes_in_use();
-  }
+  std::int64_t state_bytes() const { return states_.bytes_in_use() + recents_.bytes_in_use(); }
   const StateLayout& layout() const { return layout_; }
 
  private:

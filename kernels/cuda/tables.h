@@ -9,8 +9,8 @@ namespace h1bench::H1_CUDA_NAMESPACE {
 /// this Forward, whether it keeps them or not.
 struct DeviceSegment {
   std::int32_t first_row, rows;
-  std::int64_t position;      // of its first row
-  std::int64_t first_page;    // of its part of DeviceBatch::pages
+  std::int64_t position;       // of its first row
+  std::int64_t first_page;     // of its part of DeviceBatch::pages
   const std::byte* state_in;   // null: zeros
   std::byte* state_out;        // null: none to write; may be state_in
   const std::byte* recent_in;  // null: the sequence begins here

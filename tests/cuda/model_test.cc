@@ -1,6 +1,6 @@
 // Whole models with the head and state sizes of the released ones (which the golden models are too
-// small for), so that the tensor-core attention and the staged scan run: against the CPU backend,
-// and against themselves in other batches and cuts.
+// small for), so that the tensor-core attention and the scan by chunks run: against the CPU
+// backend, and against themselves in other batches and cuts.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -119,6 +119,40 @@ TEST_P(SlowCudaModels, AnyCutGivesTheSameBits) {
     const std::vector<float> cut = Logits(*cuda.backend, ids, piece);
     EXPECT_EQ(std::memcmp(whole.data(), cut.data(), whole.size() * 4), 0) << piece;
   }
+}
+
+/// Forks in the middle of a page and of a chunk share what lies there until one of them writes.
+TEST_P(SlowCudaModels, ForksGiveTheSameBits) {
+  const Made cuda = Make(shape(), kDevice, Precision::kBf16);
+  const auto vocab = static_cast<std::size_t>(cuda.backend->shape().vocab);
+  const Ids prefix = RandomIds(100, 6);
+  const auto append = [&](SlotId slot, std::span<const std::int32_t> ids) {
+    std::vector<float> last(vocab);
+    const Segment segment{
+        slot, ids, {{static_cast<std::int32_t>(ids.size()) - 1, {}, last.data()}}, true};
+    const auto result = cuda.backend->Forward(std::span(&segment, 1));
+    EXPECT_TRUE(result.ok()) << result.status().message();
+    return last;
+  };
+  const SlotId root = *cuda.backend->Allocate(300);
+  append(root, prefix);
+  const std::vector<SlotId> slots = {*cuda.backend->Fork(root, 300), *cuda.backend->Fork(root, 300),
+                                     root};
+  std::vector<Ids> ids(slots.size(), prefix);
+  std::vector<std::vector<float>> last(slots.size());
+  for (const std::size_t piece : {3U, 1U, 40U, 1U}) {  // the third ends a chunk
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      const Ids more = RandomIds(piece, static_cast<std::uint32_t>(20 + i));
+      last[i] = append(slots[i], more);
+      ids[i].insert(ids[i].end(), more.begin(), more.end());
+    }
+  }
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const SlotId whole = *cuda.backend->Allocate(300);
+    EXPECT_EQ(append(whole, ids[i]), last[i]) << i;
+    cuda.backend->Release(whole);
+  }
+  EXPECT_NE(last[0], last[1]);
 }
 
 TEST_P(SlowCudaModels, AnyBatchGivesTheSameBits) {
