@@ -21,6 +21,7 @@ namespace {
 
 struct Options {
   std::string address = "127.0.0.1:7700", db, data, engine = "auto";
+  int lease_ttl_ms = 30'000;
 };
 
 volatile sig_atomic_t g_stop = 0;
@@ -69,6 +70,8 @@ Status Serve(const Options& options) {
   server_options.version_json = WriteJson(VersionJson());
   server_options.environment_json = EnvironmentJson(judge.ok() ? (*judge)->profile() : "");
   server_options.coordinator.finish_when_idle = false;
+  server_options.coordinator.lease_ttl = std::chrono::milliseconds(options.lease_ttl_ms);
+  server_options.coordinator.heartbeat = server_options.coordinator.lease_ttl / 6;
   H1_ASSIGN_OR_RETURN(const auto server,
                       CoordinatorServer::Start(*store, models, judge.ok() ? judge->get() : nullptr,
                                                server_options));
@@ -98,6 +101,9 @@ const Command kCoordinator(
       app.add_option("--engine", options->engine,
                      "The engine that its workers run: auto, cpu, cuda, cuda-emulated or null")
           ->capture_default_str();
+      app.add_option("--lease-ttl-ms", options->lease_ttl_ms, "For tests: when silence is death")
+          ->check(CLI::Range(100, 600'000))
+          ->group("");
       app.footer(
           "It goes on with unfinished runs of the database and waits for more until SIGTERM or "
           "Ctrl-C.\n"

@@ -12,7 +12,7 @@ function(h1_library name)
 endfunction()
 
 # h1_test(FOLDER [LINK libs...]): one GoogleTest binary of every *_test.cc below tests/FOLDER. Suites whose name
-# starts with "Slow" carry the ctest label slow; all others are the quick stage. Threads wait asleep: OpenMP's spinning made
+# starts with "Slow" carry the ctest label slow, with "Full" the label full (`scripts/test --full`); all others are the quick stage. Threads wait asleep: OpenMP's spinning made
 # tests that share the cores ten times slower.
 function(h1_test folder)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
@@ -24,8 +24,10 @@ function(h1_test folder)
   add_executable(${name} ${sources} ${CMAKE_CURRENT_SOURCE_DIR}/test_main.cc)
   target_link_libraries(${name} PRIVATE h1_options GTest::gtest GTest::gmock ${ARG_LINK})
   target_compile_definitions(${name} PRIVATE H1_SOURCE_DIR="${CMAKE_SOURCE_DIR}" H1_BINARY_DIR="${CMAKE_BINARY_DIR}")
-  gtest_discover_tests(${name} TEST_FILTER "-*Slow*" PROPERTIES LABELS quick TIMEOUT 120 ENVIRONMENT OMP_WAIT_POLICY=passive DISCOVERY_TIMEOUT 60
+  gtest_discover_tests(${name} TEST_FILTER "-*Slow*:Full*" PROPERTIES LABELS quick TIMEOUT 120 ENVIRONMENT OMP_WAIT_POLICY=passive DISCOVERY_TIMEOUT 60
                        TEST_PREFIX "${folder}." SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
   gtest_discover_tests(${name} TEST_FILTER "*Slow*" PROPERTIES LABELS slow TIMEOUT 900 ENVIRONMENT OMP_WAIT_POLICY=passive DISCOVERY_TIMEOUT 60
+                       TEST_PREFIX "${folder}." SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+  gtest_discover_tests(${name} TEST_FILTER "Full*" PROPERTIES LABELS full TIMEOUT 1800 ENVIRONMENT OMP_WAIT_POLICY=passive DISCOVERY_TIMEOUT 60
                        TEST_PREFIX "${folder}." SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
 endfunction()
