@@ -548,6 +548,9 @@ class Builder {
           if (verdict == "sandbox_error")
             Warn(variant, task, count, cell.samples,
                  "programs could not be judged (sandbox_error)");
+          if (verdict == "regex_limit")
+            Warn(variant, task, count, cell.samples,
+                 "responses count as wrong: a filter's expression did too much work (regex_limit)");
         }
       }
     }

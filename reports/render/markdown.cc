@@ -148,7 +148,7 @@ class Markdown {
 
   void TaskSection(std::size_t place) {
     const ReportTask& task = report_.tasks[place];
-    Line("\n## {}\n\n{}{}", EscapeMarkdown(task.name), EscapeMarkdown(task.protocol),
+    Line("\n## {}\n\n{}.{}", EscapeMarkdown(task.name), EscapeMarkdown(task.protocol),
          task.chance && *task.chance > 0 ? fmt::format(" Chance is {:.0f} %.", *task.chance * 100)
                                          : "");
     Table("metric", place, &Cell::metrics);

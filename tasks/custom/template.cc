@@ -20,17 +20,16 @@ std::string Changed(const std::string& change, std::string text) {
   return change == "strip" ? Strip(text) : text;
 }
 
-std::optional<Json> Member(const Json& value, const std::string& name) {
-  if (value.is_object()) {
-    const Json* member = value.Find(name);
-    return member == nullptr ? std::nullopt : std::optional(*member);
-  }
-  if (!value.is_array()) return std::nullopt;
-  const Json::Array& items = value.as_array();
+/// A name that is a number: the place in a list.
+std::optional<std::size_t> Index(const std::string& name) {
   std::size_t place = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), place);
-  if (error == std::errc() && end == name.data() + name.size())
-    return place < items.size() ? std::optional(items[place]) : std::nullopt;
+  if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
+  return place;
+}
+
+/// That member of every item; nothing when one has none.
+std::optional<Json> OfEach(const Json::Array& items, const std::string& name) {
   Json list{Json::Array{}};
   for (const Json& item : items) {
     const Json* member = item.Find(name);
@@ -62,12 +61,22 @@ Result<FieldPath> FieldPath::Parse(std::string_view text) {
 
 std::optional<Json> FieldPath::In(const Json& row) const {
   if (const Json* whole = row.Find(text_)) return *whole;
-  std::optional<Json> value = row;
+  Json made;  // rows can be large: only lists that are put together are copied on the way
+  const Json* value = &row;
   for (const std::string& name : names_) {
-    value = Member(*value, name);
-    if (!value) break;
+    if (!value->is_array()) {
+      value = value->Find(name);
+    } else if (const std::optional<std::size_t> place = Index(name)) {
+      value = *place < value->as_array().size() ? &value->as_array()[*place] : nullptr;
+    } else {
+      std::optional<Json> list = OfEach(value->as_array(), name);
+      if (!list) return std::nullopt;
+      made = std::move(*list);
+      value = &made;
+    }
+    if (value == nullptr) return std::nullopt;
   }
-  return value;
+  return *value;
 }
 
 Result<std::string> FieldText(const FieldPath& path, const Json& value) {

@@ -123,6 +123,26 @@ TEST_F(SlowCustomRun, ResultsSeeTheTaskFileAndResumeRefusesAnother) {
   EXPECT_EQ(*resumed->Find("results_digest"), *after.Find("results_digest"));
 }
 
+TEST_F(SlowCustomRun, AHitWorkLimitIsAVerdictInTheReport) {
+  std::string yaml = ReadText(folder_ / "tasks/triviaqa.yaml");
+  const std::string filter = R"({regex: '^\s+', with: ""})";
+  ASSERT_NE(yaml.find(filter), std::string::npos);
+  yaml.replace(yaml.find(filter), filter.size(),
+               "{find: '(*LIMIT_MATCH=0)(*NO_START_OPT)(?:a|.)*b'}");
+  std::ofstream(folder_ / "tasks/triviaqa.yaml") << yaml;
+  RunSuite("limit.db", {});
+  for (const Json& sample : Samples("limit.db")) {
+    if (sample.Find("task")->as_string() != "trivia") continue;
+    EXPECT_EQ(sample.Find("verdict")->as_string(), "regex_limit");
+    EXPECT_EQ(sample.Find("scores")->Find("exact_match")->as_double(), 0);
+  }
+  const std::string report = Run({"report", "--db", Path("limit.db"), "--format", "json"});
+  EXPECT_NE(report.find("4 of 4 responses count as wrong: a filter's expression did too much work "
+                        "(regex_limit)"),
+            std::string::npos)
+      << report;
+}
+
 TEST_F(SlowCustomRun, ABadFileStopsBeforeAnythingStarts) {
   std::ofstream(folder_ / "tasks/triviaqa.yaml", std::ios::app) << "stop: [x]\n";
   Run({"run", Path("tasks/suite.yaml"), "--db", Path("bad.db")}, 2);
