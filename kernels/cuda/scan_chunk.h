@@ -12,7 +12,7 @@ inline constexpr int kThreads = 128, kColumns = 64, kTile = 16, kTiles = kChunk 
 
 template <int kState>
 struct Shared {
-  unsigned char b[kChunk * kState * 2], c[kChunk * kState * 2];  // bf16, in swizzled panels
+  unsigned char b[kChunk * kState * 2], c[kChunk * kState * 2];         // bf16, in swizzled panels
   unsigned char x[kChunk * kColumns * 2], scores[kChunk * kChunk * 2];  // bf16, swizzled
   float dt[kChunk], sum[kChunk], fold[kChunk];  // sum: s log2(e); fold: exp(s_63 - s_j) dt_j
 };
@@ -24,14 +24,15 @@ struct Place {
   std::int64_t layer;
 };
 
-/// A chunk of the segment: positions [first, first + valid), of which those from `fresh` on are new.
+/// A chunk of the segment: positions [first, first + valid), of which those from `fresh` on are
+/// new.
 struct Chunk {
   std::int64_t first, first_row;  // row of this Forward at which the chunk would begin
   int fresh, valid;
 };
 
-/// A lane's address for LoadMatrix4 in swizzled panels: row `row`, and of the 16 columns [16 k, + 16)
-/// the first or second half.
+/// A lane's address for LoadMatrix4 in swizzled panels: row `row`, and of the 16 columns [16 k, +
+/// 16) the first or second half.
 struct LanePlace {
   unsigned row_bytes, turn;
   H1_DEVICE LanePlace(int row, int half)
@@ -119,8 +120,8 @@ H1_DEVICE void LoadSteps(const Dims& d, const StateLayout& layout, const Buffers
   }
 }
 
-/// Time steps, the sums s of dt A, and what a token weighs at the chunk's end. By one warp; a sum is
-/// a fixed tree over the tokens up to its own. `a`: A log2(e).
+/// Time steps, the sums s of dt A, and what a token weighs at the chunk's end. By one warp; a sum
+/// is a fixed tree over the tokens up to its own. `a`: A log2(e).
 template <int kState>
 H1_DEVICE void SumSteps(const float (&dt)[2], float a, int lane, Shared<kState>& to) {
   float sum[2] = {dt[0] * a, dt[1] * a};

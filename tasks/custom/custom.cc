@@ -54,7 +54,8 @@ class Custom final : public Task {
             row, Corrupt("the id \"{}\" is there twice", VisibleText(item.id.substr(0, 60))),
             file_.id_origin);
       }
-      if (options.limit < 0 || of_subset[item.subset]++ < options.limit) AddDocument(row, item);
+      if (options.limit < 0 || of_subset[item.subset]++ < options.limit)
+        H1_RETURN_IF_ERROR(AddDocument(table, row, item));
       items.push_back(std::move(item));
     }
     H1_RETURN_IF_ERROR(AddShots(table, items, options, digest));
@@ -67,7 +68,7 @@ class Custom final : public Task {
 
   Request BuildRequest(const Document& document) const override {
     Prompt prompt;
-    prompt.system = file_.system;
+    prompt.system = document.data.Find("system")->as_string();
     prompt.question = document.data.Find("question")->as_string();
     if (!shots_of_.empty()) {
       for (const std::size_t row : shots_of_[static_cast<std::size_t>(document.index)])
@@ -136,8 +137,13 @@ class Custom final : public Task {
     return table;
   }
 
-  void AddDocument(std::size_t row, const Item& item) {
+  Status AddDocument(const Table& table, std::size_t row, const Item& item) {
     Document document;
+    std::string system;
+    if (file_.system) {
+      H1_ASSIGN_OR_RETURN(system, table.Render(row, *file_.system, file_.system_origin));
+    }
+    document.data.Set("system", system);
     document.index = static_cast<std::int64_t>(row);
     document.subset = item.subset;
     document.id = item.id;
@@ -153,6 +159,7 @@ class Custom final : public Task {
       document.data.Set("golds", Strings(item.golds));
     }
     documents_.push_back(std::move(document));
+    return Status::Ok();
   }
 
   /// lm-eval's rule where shots come from the documents' own file: one more is drawn, and the

@@ -55,9 +55,12 @@ class Reader {
   }
 
   Status ReadTexts() {
-    for (const auto& [key, out] : {std::pair("name", &task_.name), {"system", &task_.system}}) {
-      if (!root_[key]) continue;
-      H1_ASSIGN_OR_RETURN(*out, ReadString(file_, root_[key], key));
+    if (root_["name"]) {
+      H1_ASSIGN_OR_RETURN(task_.name, ReadString(file_, root_["name"], "name"));
+    }
+    if (root_["system"]) {
+      H1_ASSIGN_OR_RETURN(task_.system, ReadTemplate(root_["system"], "system"));
+      task_.system_origin = From(root_["system"], "system");
     }
     if (root_["description"]) {  // for people who read the file
       H1_RETURN_IF_ERROR(ReadString(file_, root_["description"], "description").status());

@@ -53,9 +53,9 @@ struct TaskFile {
   std::string name;
   bool multiple_choice = false;
   DataFile data;
-  std::string system;
+  std::optional<Template> system;
   std::optional<Template> prompt;  // always there
-  Origin prompt_origin;
+  Origin system_origin, prompt_origin;
   std::vector<Step> clean;  // of prompts and choices
   Choices choices;
   Answer answer;

@@ -62,7 +62,8 @@ struct Problem {
       std::vector<double> state(static_cast<std::size_t>(n));
       for (std::int64_t t = 0; t < tokens; ++t) {
         const double step = Step(t, head), x = Conv(t, i);
-        const double decay = std::exp(step * static_cast<double>(a[static_cast<std::size_t>(head)]));
+        const double decay =
+            std::exp(step * static_cast<double>(a[static_cast<std::size_t>(head)]));
         double sum = x * static_cast<double>(skip[static_cast<std::size_t>(head)]);
         for (std::int64_t j = 0; j < n; ++j) {
           double& h = state[static_cast<std::size_t>(j)];

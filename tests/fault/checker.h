@@ -103,8 +103,8 @@ inline Outcome Look(const std::filesystem::path& db) {
     if (outcome.samples[i] == outcome.samples[i - 1])
       outcome.wrong.push_back(outcome.samples[i] + "is there twice");
   }
-  outcome.report = CommandOutput(
-      {"report", "--db", db.string(), "--no-timing", "--format", "json"}, outcome.wrong);
+  outcome.report = CommandOutput({"report", "--db", db.string(), "--no-timing", "--format", "json"},
+                                 outcome.wrong);
   return outcome;
 }
 

@@ -73,8 +73,8 @@ class FaultTest : public ::testing::Test {
   }
   /// `run` or `resume` to its end; the exit code.
   int Finish(const std::string& name, const std::vector<std::string>& command) {
-    Program program(folder_, name, command + Options(name) +
-                                       std::vector<std::string>{"--engine", "null"});
+    Program program(folder_, name,
+                    command + Options(name) + std::vector<std::string>{"--engine", "null"});
     const int code = program.Wait();
     if (code != 0) std::fprintf(stderr, "%s", program.err().c_str());
     return code;
@@ -117,9 +117,7 @@ class Coordinator {
                  {"coordinator", "--db", db.string(), "--listen", listen, "--engine", "null",
                   "--lease-ttl-ms", std::to_string(ttl_ms)}) {
     EXPECT_TRUE(WaitUntil(
-        [&] {
-          return program_.out().find("database ") != std::string::npos || program_.Ended();
-        },
+        [&] { return program_.out().find("database ") != std::string::npos || program_.Ended(); },
         kPatience))
         << program_.err();
     const std::string text = program_.out();
@@ -131,8 +129,9 @@ class Coordinator {
   const std::string& address() const { return address_; }
   Program& program() { return program_; }
   std::vector<std::string> Worker(const std::string& name, int delay_ms) const {
-    return {"worker",   "--coordinator",   address_,                "--name", name, "--engine",
-            "null", "--null-delay-ms", std::to_string(delay_ms)};
+    return {
+        "worker",          "--coordinator",         address_, "--name", name, "--engine", "null",
+        "--null-delay-ms", std::to_string(delay_ms)};
   }
 
  private:

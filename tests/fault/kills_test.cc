@@ -63,8 +63,7 @@ class Kills : public FaultTest {
         ASSERT_EQ(code, 128 + SIGKILL) << run.err();
         ++dead;
         // Killed before the plan was stored: there is nothing to resume yet.
-        if (Number(Db(name), "SELECT count(*) FROM runs") == 1)
-          command = {"resume"};
+        if (Number(Db(name), "SELECT count(*) FROM runs") == 1) command = {"resume"};
       }
       ExpectCalm(name);
       if (HasFailure()) return;
@@ -125,12 +124,14 @@ TEST_F(SlowKills, TheCheckerSeesDamage) {
   EXPECT_FALSE(damaged("SELECT 1"));
   EXPECT_TRUE(damaged("DELETE FROM responses WHERE key = (SELECT min(key) FROM responses)"));
   EXPECT_TRUE(damaged("DELETE FROM scores WHERE sample_id = 3"));
-  EXPECT_TRUE(damaged("DELETE FROM scores WHERE sample_id = 3; DELETE FROM lease_samples WHERE "
-                      "sample_id = 3; DELETE FROM samples WHERE id = 3"));
+  EXPECT_TRUE(
+      damaged("DELETE FROM scores WHERE sample_id = 3; DELETE FROM lease_samples WHERE "
+              "sample_id = 3; DELETE FROM samples WHERE id = 3"));
   EXPECT_TRUE(damaged("UPDATE samples SET repeat = 9 WHERE id = 3"));
   EXPECT_TRUE(damaged("UPDATE responses SET text = text || '1' WHERE text <> ''"));
-  EXPECT_TRUE(damaged("INSERT INTO divergence (key, sample_id, worker, payload) VALUES "
-                      "('k', 1, 'w', 'p')"));
+  EXPECT_TRUE(
+      damaged("INSERT INTO divergence (key, sample_id, worker, payload) VALUES "
+              "('k', 1, 'w', 'p')"));
 }
 
 }  // namespace

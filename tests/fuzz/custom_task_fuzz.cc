@@ -76,6 +76,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   }
   CheckFile(*file);
   CheckTemplate(*file->prompt);
+  if (file->system) CheckTemplate(*file->system);
   for (const Template& choice : file->choices.texts) CheckTemplate(choice);
   const std::string hostile = text.substr(0, 4096);
   for (const auto* steps : {&file->clean, &file->filters, &file->answer_filters})

@@ -168,6 +168,58 @@ TEST_F(CustomTask, NestedFieldsListsAndNumbers) {
   EXPECT_EQ(task->documents()[0].gold, "b");
 }
 
+/// lm-eval's gsm8k as a task file.
+std::string Gsm8kFile(const std::filesystem::path& data) {
+  const std::string steps =
+      "[{replace: \",\", with: \"\"}, {replace: $, with: \"\"}, {regex: '(?s).*#### ', with: "
+      "\"\"}, {regex: '\\.$', with: \"\"}]\n";
+  std::string filters = steps;
+  filters.insert(1, "{find: '#### (\\-?[0-9\\.\\,]+)'}, ");
+  return fmt::format(
+      "request: generate_until\ndata: {0}/gsm8k/test.jsonl\nprompt: \"Question: "
+      "{{{{question}}}}\\nAnswer:\"\nanswer: answer\nshots: {{data: {0}/gsm8k/train.jsonl, count: "
+      "5}}\nmetrics: [exact_match]\nstops: [\"Question:\", </s>, <|im_end|>]\nignore: [case]\n"
+      "filters: {1}answer_filters: {2}",
+      data.string(), filters, steps);
+}
+
+/// Requests and scores that differ between two tasks of the same documents.
+std::size_t Differences(const Task& a, const Task& b, const std::vector<std::string>& responses) {
+  EXPECT_EQ(a.documents().size(), b.documents().size());
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < std::min(a.documents().size(), b.documents().size()); ++i) {
+    const Request one = a.BuildRequest(a.documents()[i]), two = b.BuildRequest(b.documents()[i]);
+    bool same = one.context == two.context && one.stops == two.stops &&
+                one.max_new_tokens == two.max_new_tokens;
+    for (const std::string& response : responses)
+      same &=
+          Scores(a, i, {response, {}, {}})[0].second == Scores(b, i, {response, {}, {}})[0].second;
+    count += !same;
+  }
+  return count;
+}
+
+TEST_F(CustomTask, Gsm8kAsATaskFileIsGsm8k) {
+  TaskOptions options;
+  options.data = h1bench::testing::SourceDir() / "demo/data";
+  if (std::filesystem::is_directory(h1bench::testing::SharedDir() / "data/gsm8k"))
+    options.data =
+        h1bench::testing::SharedDir() / "data";  // whose prompts are lm-eval's: GoldenPrompts
+  auto built_in = LoadTask("gsm8k", options);
+  ASSERT_TRUE(built_in.ok()) << built_in.status().message();
+  std::vector<std::string> responses = {"",        "#### ",        "none",
+                                        "#### 18", "#### $1,800.", "#### -3.0"};
+  for (std::size_t i = 0; i < 4; ++i)
+    responses.push_back("so #### " + (*built_in)->documents()[i].gold + " #### 7");
+  for (std::size_t i = 0; i < 4; ++i) responses.push_back((*built_in)->documents()[i].gold);
+  const auto file = Load(Gsm8kFile(options.data));
+  ASSERT_NE(file, nullptr);
+  EXPECT_EQ(Differences(*file, **built_in, responses), 0U);
+  options.seed = 5;
+  built_in = LoadTask("gsm8k", options);
+  EXPECT_EQ(Differences(*file, **built_in, {}), file->documents().size());
+}
+
 constexpr const char* kSums =
     "request: generate_until\ndata: d.jsonl\nprompt: \"{{q}}\"\nanswer: a\nmetrics: "
     "[exact_match]\n";
@@ -248,12 +300,12 @@ TEST_F(CustomTask, ChatTemplatesAndSystemTexts) {
   Write("d.jsonl", "{\"q\":\"q0\",\"a\":\"a0\"}\n{\"q\":\"q1\",\"a\":\"a1\"}\n");
   TaskOptions options;
   const std::string yaml =
-      std::string(kSums) + "system: Be brief.\nshots: {data: d.jsonl, count: 1}\n";
-  EXPECT_EQ(Load(yaml)->BuildRequest(Load(yaml)->documents()[0]).context, "Be brief.q1 a1\n\nq0");
+      std::string(kSums) + "system: Be {{a}}.\nshots: {data: d.jsonl, count: 1}\n";
+  EXPECT_EQ(Load(yaml)->BuildRequest(Load(yaml)->documents()[0]).context, "Be a0.q1 a1\n\nq0");
   options.chat = "multiturn";
   const auto task = Load(yaml, options);
   EXPECT_EQ(task->BuildRequest(task->documents()[0]).context,
-            "<|begin_of_text|><|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nq1"
+            "<|begin_of_text|><|im_start|>system\nBe a0.<|im_end|>\n<|im_start|>user\nq1"
             "<|im_end|>\n<|im_start|>assistant\na1<|im_end|>\n<|im_start|>user\nq0<|im_end|>\n"
             "<|im_start|>assistant\n");
 }
