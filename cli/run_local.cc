@@ -13,6 +13,7 @@
 #include "cli/run_display.h"
 #include "cli/run_workers.h"
 #include "harness/coordinator/server.h"
+#include "harness/store/failpoint.h"
 #include "reports/render/render.h"
 
 namespace h1bench::cli {
@@ -80,6 +81,7 @@ Result<std::filesystem::path> WriteReports(const LocalRun& run, const reports::R
   folder.replace_extension();
   if (folder == run.db) folder += "-report";
   H1_RETURN_IF_ERROR(WriteFileAtomically(folder / "report.html", reports::RenderHtml(report)));
+  H1_RETURN_IF_ERROR(Failpoint("report", ".half_written"));
   H1_RETURN_IF_ERROR(WriteFileAtomically(folder / "report.md", reports::RenderMarkdown(report)));
   H1_RETURN_IF_ERROR(WriteFileAtomically(folder / "report.json", reports::RenderJson(report)));
   return folder;

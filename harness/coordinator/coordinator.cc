@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "harness/coordinator/request.h"
+#include "harness/store/failpoint.h"
 
 namespace h1bench {
 namespace {
@@ -36,6 +37,7 @@ Status Coordinator::StartRun(std::int64_t id, const std::string& identity,
                              std::shared_ptr<const TaskSet> tasks) {
   if (active_.count(id) > 0) return Status::Ok();
   H1_RETURN_IF_ERROR(Keep(store_.RevokeAllLeases(id)));
+  H1_RETURN_IF_ERROR(Keep(Failpoint("start", ".leases_revoked")));
   auto run = std::make_unique<Run>();
   run->id = id;
   run->identity = identity;
@@ -52,6 +54,7 @@ Status Coordinator::StartRun(std::int64_t id, const std::string& identity,
   H1_ASSIGN_OR_RETURN(const std::vector<std::int64_t> poisoned, store_.PoisonedSamples(id));
   run->poisoned = static_cast<std::int64_t>(poisoned.size());
   H1_RETURN_IF_ERROR(Keep(ScoreUnscored(*run)));
+  H1_RETURN_IF_ERROR(Keep(Failpoint("start", ".queued")));
   active_[id] = std::move(run);
   started_ = true;
   ServeParked();
@@ -319,7 +322,7 @@ Status Coordinator::Submit(const v1::SubmitRequest& request) {
     if (!left.empty()) run.queue.Add(BuildShards(left, run.limits));
     ServeParked();
   }
-  return Status::Ok();
+  return Keep(Failpoint("submit", ".before_ack"));
 }
 
 void Coordinator::RevokeAllOf(const std::string& worker, bool lost) {
@@ -354,6 +357,7 @@ void Coordinator::ServeParked() {
 }
 
 void Coordinator::Tick() {
+  if (!Keep(Failpoint("tick", "")).ok()) return;
   for (const std::int64_t lease : leases_.Expired()) Revoke(lease, true);
   std::vector<Run*> runs;
   for (auto& [id, run] : active_) runs.push_back(run.get());

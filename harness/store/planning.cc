@@ -128,7 +128,7 @@ Result<std::int64_t> SqliteStore::CreateRun(
     RunRow run, std::vector<VariantRow>& variants, std::vector<RunTaskRow>& tasks,
     const std::function<Status(const std::function<Status(SampleRow)>& add)>& samples) {
   std::int64_t id = 0;
-  H1_RETURN_IF_ERROR(database_->InTransaction([&]() -> Status {
+  H1_RETURN_IF_ERROR(database_->InTransaction("plan", [&]() -> Status {
     H1_ASSIGN_OR_RETURN(
         Statement insert,
         database_->Prepare(
@@ -198,10 +198,13 @@ Result<std::int64_t> SqliteStore::LastUnfinishedRun() {
 
 Status SqliteStore::FinishRun(std::int64_t run, const std::string& state, double wall_seconds,
                               std::int64_t unix_ms) {
-  H1_ASSIGN_OR_RETURN(Statement update,
-                      database_->Prepare("UPDATE runs SET state = ?, wall_seconds = wall_seconds + "
-                                         "?, finished_unix_ms = ? WHERE id = ?"));
-  return update.BindAll(state, wall_seconds, unix_ms, run).Run();
+  return database_->InTransaction("finish", [&]() -> Status {
+    H1_ASSIGN_OR_RETURN(
+        Statement update,
+        database_->Prepare("UPDATE runs SET state = ?, wall_seconds = wall_seconds + "
+                           "?, finished_unix_ms = ? WHERE id = ?"));
+    return update.BindAll(state, wall_seconds, unix_ms, run).Run();
+  });
 }
 
 Result<std::vector<VariantRow>> SqliteStore::Variants(std::int64_t run) {

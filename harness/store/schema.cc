@@ -173,7 +173,7 @@ Status Migrate(Database& database) {
   std::int64_t version = 0;
   H1_RETURN_IF_ERROR(CheckHeader(database, version));
   for (std::int64_t next = version; next < SchemaVersion(); ++next) {
-    H1_RETURN_IF_ERROR(database.InTransaction([&]() -> Status {
+    H1_RETURN_IF_ERROR(database.InTransaction("schema", [&]() -> Status {
       H1_RETURN_IF_ERROR(database.Execute(kMigrations[static_cast<std::size_t>(next)]));
       return database.Execute(fmt::format("PRAGMA application_id={}; PRAGMA user_version={};",
                                           kApplicationId, next + 1));

@@ -30,7 +30,7 @@ Status SqliteStore::ForEachUnscored(
 }
 
 Status SqliteStore::InsertScores(const std::vector<ScoreRow>& scores) {
-  return database_->InTransaction([&]() -> Status {
+  return database_->InTransaction("scores", [&]() -> Status {
     H1_ASSIGN_OR_RETURN(Statement insert,
                         database_->Prepare("INSERT INTO scores VALUES (?, ?, ?, ?, ?, ?) ON "
                                            "CONFLICT DO UPDATE SET extracted = excluded.extracted, "

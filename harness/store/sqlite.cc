@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "harness/store/failpoint.h"
+
 namespace h1bench {
 namespace {
 
@@ -127,15 +129,17 @@ Result<std::int64_t> Database::Scalar(const std::string& sql) {
   return row ? statement.Int(0) : 0;
 }
 
-Status Database::InTransaction(const std::function<Status()>& body) {
+Status Database::InTransaction(std::string_view name, const std::function<Status()>& body) {
   H1_RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
   Status status = body();
+  if (status.ok()) status = Failpoint(name, ".before_commit");
   if (status.ok()) status = Execute("COMMIT");
   if (!status.ok()) {
     const Status ignored = Execute("ROLLBACK");  // the first failure is the one to tell
     (void)ignored;
+    return status;
   }
-  return status;
+  return Failpoint(name, ".after_commit");
 }
 
 }  // namespace h1bench

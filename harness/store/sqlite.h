@@ -72,8 +72,9 @@ class Database {
   /// Status of the last failed call with `what` in front.
   Status Error(const std::string& what) const;
 
-  /// BEGIN IMMEDIATE, `body`, COMMIT; ROLLBACK when the body or the commit fails.
-  Status InTransaction(const std::function<Status()>& body);
+  /// BEGIN IMMEDIATE, `body`, COMMIT; ROLLBACK when the body or the commit fails. `name`: of its
+  /// failpoints NAME.before_commit and NAME.after_commit.
+  Status InTransaction(std::string_view name, const std::function<Status()>& body);
 
  private:
   Database(sqlite3* handle, std::string file) : handle_(handle), file_(std::move(file)) {}

@@ -62,7 +62,7 @@ Result<LeaseGrant> SqliteStore::GrantLease(std::int64_t run, const std::string& 
                                            const std::vector<std::int64_t>& sample_ids) {
   LeaseGrant grant;
   grant.sample_ids = sample_ids;
-  H1_RETURN_IF_ERROR(database_->InTransaction([&]() -> Status {
+  H1_RETURN_IF_ERROR(database_->InTransaction("lease", [&]() -> Status {
     H1_ASSIGN_OR_RETURN(
         Statement count,
         database_->Prepare(
@@ -131,7 +131,7 @@ Status SqliteStore::InsertResponse(std::int64_t lease, std::int64_t sample,
 Status SqliteStore::SubmitResponses(
     std::int64_t lease, std::int64_t attempt, const std::string& incarnation,
     const std::vector<std::pair<std::int64_t, ResponseRow>>& responses, bool last) {
-  return database_->InTransaction([&]() -> Status {
+  return database_->InTransaction("submit", [&]() -> Status {
     H1_ASSIGN_OR_RETURN(
         Statement check,
         database_->Prepare("UPDATE leases SET state = ? WHERE id = ? AND attempt = ? AND "
@@ -152,7 +152,7 @@ Status SqliteStore::SubmitResponses(
 
 Result<std::vector<std::int64_t>> SqliteStore::RevokeLease(std::int64_t lease, bool lost) {
   std::vector<std::int64_t> poisoned;
-  H1_RETURN_IF_ERROR(database_->InTransaction([&]() -> Status {
+  H1_RETURN_IF_ERROR(database_->InTransaction("revoke", [&]() -> Status {
     H1_ASSIGN_OR_RETURN(
         Statement close,
         database_->Prepare("UPDATE leases SET state = ? WHERE id = ? AND state = 'open'"));

@@ -34,7 +34,10 @@ class Kills : public FaultTest {
     const pid_t worker = workers[static_cast<std::size_t>(Random(0, 1000)) % workers.size()];
     // Without an answer in between, six deaths are no bad luck any more but a broken worker.
     const std::int64_t answered = Answered(name);
-    if (answered < 0 || answered == answered_at_kill_ || Brittle(name)) return false;
+    if (answered < 0 || answered == answered_at_kill_) return false;
+    kill(worker, SIGSTOP);
+    Sleep(40);  // what it had asked for is granted now
+    if (Brittle(name)) return kill(worker, SIGCONT) != 0;
     answered_at_kill_ = answered;
     return kill(worker, SIGKILL) == 0;
   }
@@ -83,7 +86,7 @@ class Kills : public FaultTest {
                      {"submit", Suite().string(), "--coordinator", coordinator.address(), "--watch",
                       "--json"});
       ASSERT_TRUE(WaitUntil([&] { return Answered(name) > Random(0, 60); }, kPatience));
-      sleepy.Signal(SIGSTOP);
+      ASSERT_TRUE(StopWithLease(sleepy, name));
       Program awake(folder_, "awake", coordinator.Worker("awake", 10));
       Sleep(3 * kTtl);
       EXPECT_GT(Number(Db(name), "SELECT count(*) FROM leases WHERE state = 'lost'"), 0);
@@ -92,6 +95,20 @@ class Kills : public FaultTest {
       ExpectCalm(name);
       EXPECT_FALSE(sleepy.Ended()) << "it lives and is welcome to more work";
     }
+  }
+
+  /// Stops the only worker where it holds a lease.
+  bool StopWithLease(Program& worker, const std::string& name) {
+    return WaitUntil(
+        [&] {
+          worker.Signal(SIGSTOP);
+          Sleep(40);
+          if (Number(Db(name), "SELECT count(*) FROM leases WHERE state = 'open'") == 1)
+            return true;
+          worker.Signal(SIGCONT);
+          return false;
+        },
+        kPatience);
   }
 
  private:
