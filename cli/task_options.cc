@@ -1,7 +1,10 @@
 #include "cli/task_options.h"
 
+#include <algorithm>
+
 #include "runner/tokenizer/tokenizer.h"
 #include "tasks/data/manifest.h"
+#include "tasks/switches.h"
 
 namespace h1bench::cli {
 
@@ -35,8 +38,16 @@ void AddTaskArguments(CLI::App& app, TaskArguments& arguments) {
                "With the chat template: shots and question in one user message (mmlu, gsm8k, "
                "gsm8k_cot, humaneval, humaneval_instruct)");
   app.add_flag("--multiturn", arguments.multiturn, "With --chat: every shot as two messages");
+  for (const tasks::Switch& one : tasks::Switches()) {
+    std::string name = "--" + std::string(one.key);
+    std::replace(name.begin(), name.end(), '_', '-');
+    app.add_option(name, options.*one.member, one.help)
+        ->check(CLI::IsMember(one.values))
+        ->default_str(one.values.front());
+  }
   app.add_option("--model", arguments.model,
-                 "niah, ruler: folder or tokenizer.json that counts the tokens");
+                 "niah, ruler, --mmlu-prompt original: folder or tokenizer.json that counts the "
+                 "tokens");
 }
 
 Result<std::unique_ptr<tasks::Task>> LoadFromArguments(const TaskArguments& arguments) {

@@ -375,8 +375,9 @@ class Builder {
     const Labelled primary = gathered.Values(task.primary);
     cell.subsets = BySubset(primary);
     if (cell.subsets.size() > 1) cell.macro = MacroEstimate(primary);
-    cell.primary =
-        task.headline == "macro" && cell.macro ? *cell.macro : ClusteredEstimate(primary);
+    cell.primary = task.headline == "macro" && cell.macro ? *cell.macro
+                   : task.headline == "lm-eval"           ? PooledEstimate(primary)
+                                                          : ClusteredEstimate(primary);
     cell.groups = ByGroup(task.describe, primary);
     cell.grid = Grid(task.describe, cell.subsets);
     cell.by_length = SummariseLengths(task.describe, primary);

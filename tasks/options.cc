@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/text.h"
+#include "tasks/switches.h"
+
 namespace h1bench::tasks {
 
 Status CheckAllowed(const std::string& task, const TaskOptions& options,
                     const std::vector<std::string>& allowed) {
-  const std::vector<std::pair<const char*, bool>> set = {
+  std::vector<std::pair<const char*, bool>> set = {
       {"shots", options.shots != -1},
       {"subjects", !options.subjects.empty()},
       {"limit", options.limit != -1},
@@ -24,6 +27,14 @@ Status CheckAllowed(const std::string& task, const TaskOptions& options,
       {"ruler_files", !options.ruler_files.empty()},
       {"chat", !options.chat.empty()},
   };
+  for (const Switch& one : Switches()) {
+    const std::string& value = options.*one.member;
+    set.emplace_back(one.key, !value.empty());
+    if (!value.empty() &&
+        std::find(one.values.begin(), one.values.end(), value) == one.values.end())
+      return InvalidArgument("task {}: {}: expected {}, found \"{}\"", task, one.key,
+                             fmt::join(one.values, " or "), VisibleText(value));
+  }
   for (const auto& [name, is_set] : set) {
     if (is_set && std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
       return InvalidArgument("task {}: the option {} does not apply. It takes: {}", task, name,

@@ -104,8 +104,10 @@ struct TaskOptions {
   std::string ruler_variant;            // nvidia or lm-eval
   std::string ruler_qa;                 // max or mean
   std::filesystem::path ruler_files;    // folder of upstream's JSON lines, instead of drawing
-  std::string chat;           // "single" or "multiturn": the model's chat template; empty: none
-  TokenCounter count_tokens;  // niah, ruler; thread-safe
+  std::string chat;  // "single" or "multiturn": the model's chat template; empty: none
+  std::string mmlu_prompt, mmlu_average, mmlu_anatomy;  // tasks/switches.h
+  std::string gsm8k_compare, gsm8k_cot_dot;
+  TokenCounter count_tokens;  // niah, ruler, mmlu_prompt: original; thread-safe
 };
 
 /// A task with its data read.
@@ -124,8 +126,8 @@ class Task {
   /// "shots": n, "primary": metric, "metrics": [..], "chance": x|null, "groups": {group:
   /// [subset..]}, "grid": {"lengths": [..], "depths": [..]},
   /// "by_length": {"lengths": [..], "threshold": percent} (subsets are "LENGTH/TASK"), "version":
-  /// n, "protocol": text}. "headline" says how the subsets combine: "micro" (over documents) or
-  /// "macro".
+  /// n, "protocol": text}. "headline" says how the subsets combine: "micro" (over documents),
+  /// "macro" or "lm-eval" (over documents, with its pooled standard error).
   virtual Json Describe() const = 0;
 };
 

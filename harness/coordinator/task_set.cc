@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tasks/switches.h"
+
 namespace h1bench {
 
 tasks::TaskOptions ParseTaskOptions(const Json& options, const std::filesystem::path& data,
@@ -31,6 +33,7 @@ tasks::TaskOptions ParseTaskOptions(const Json& options, const std::filesystem::
   };
   parsed.file = string("file");
   parsed.chat = string("chat");
+  for (const tasks::Switch& one : tasks::Switches()) parsed.*one.member = string(one.key);
   parsed.ruler_variant = string("ruler_variant");
   parsed.ruler_qa = string("ruler_qa");
   parsed.ruler_files = string("ruler_files");

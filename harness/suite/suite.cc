@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/yaml.h"
+#include "tasks/switches.h"
 #include "tasks/task.h"
 
 namespace h1bench {
@@ -19,6 +20,13 @@ const std::vector<std::string> kTaskKeys = {
     "max_new_tokens", "repeats", "temperature", "top_p",         "fewshot_world_size",
     "lengths",        "depths",  "samples",     "ruler_variant", "ruler_qa",
     "ruler_files",    "chat"};
+/// With the parity switches.
+std::vector<std::string> TaskKeys() {
+  std::vector<std::string> keys = kTaskKeys;
+  for (const tasks::Switch& one : tasks::Switches()) keys.emplace_back(one.key);
+  return keys;
+}
+
 const std::vector<std::string> kPrecisions = {"bf16", "fp32"};
 constexpr std::int64_t kMany = 1'000'000'000;
 
@@ -189,7 +197,7 @@ class SuiteReader {
       H1_RETURN_IF_ERROR(CheckDefaultName(node, task));
       return task;
     }
-    H1_RETURN_IF_ERROR(CheckKeys(file_, node, "tasks", kTaskKeys));
+    H1_RETURN_IF_ERROR(CheckKeys(file_, node, "tasks", TaskKeys()));
     if (!node["task"])
       return InvalidArgument("{}: tasks: the key \"task\" is missing", Place(file_, node));
     H1_RETURN_IF_ERROR(ReadTaskName(node["task"], task));
@@ -205,6 +213,14 @@ class SuiteReader {
 
   Status ReadOption(const std::string& key, const YAML::Node& node, Json& options) {
     if (key == "task" || key == "name") return Status::Ok();
+    for (const tasks::Switch& one : tasks::Switches()) {
+      if (key != one.key) continue;
+      H1_ASSIGN_OR_RETURN(const std::string value, ReadString(file_, node, key));
+      if (std::find(one.values.begin(), one.values.end(), value) == one.values.end())
+        return Expected(file_, node, key, fmt::format("{}", fmt::join(one.values, " or ")));
+      options.Set(key, value);
+      return Status::Ok();
+    }
     if (key == "temperature" || key == "top_p") {
       H1_ASSIGN_OR_RETURN(const double value,
                           ReadDouble(file_, node, key, 0, key == "top_p" ? 1 : 100));

@@ -105,6 +105,20 @@ Estimate MacroEstimate(const std::vector<std::pair<std::string, double>>& values
                    AllWithinUnit(Values(values)));
 }
 
+Estimate PooledEstimate(const std::vector<std::pair<std::string, double>>& values) {
+  const std::vector<double> plain = Values(values);
+  const auto clusters = Group(values);
+  if (clusters.size() == plain.size()) return MeanEstimate(plain);
+  double squares = 0;  // (n_i - 1) s_i^2 n_i: of a cluster's values about its own mean
+  for (const auto& [name, members] : clusters) {
+    const double mean = Mean(members);
+    for (const double value : members) squares += (value - mean) * (value - mean);
+  }
+  const double n = static_cast<double>(plain.size()), k = static_cast<double>(clusters.size());
+  return FromError(Mean(plain), std::sqrt(squares / (n - k) / n),
+                   static_cast<std::int64_t>(plain.size()), AllWithinUnit(plain));
+}
+
 double PassAtK(std::int64_t n, std::int64_t correct, std::int64_t k) {
   if (n - correct < k) return 1.0;
   double none = 1;

@@ -48,6 +48,12 @@ Estimate ClusteredEstimate(const std::vector<std::pair<std::string, double>>& va
 /// not with none.
 Estimate MacroEstimate(const std::vector<std::pair<std::string, double>>& values);
 
+/// Mean of all values with the error of lm-eval's groups (pooled_sample_stderr): with s_i the
+/// standard error of cluster i of n_i values, variance = sum (n_i - 1) s_i^2 n_i / (sum n_i - k)
+/// and SE = sqrt(variance / sum n_i). Clusters of one value have s_i = 0. As many clusters as
+/// values: MeanEstimate.
+Estimate PooledEstimate(const std::vector<std::pair<std::string, double>>& values);
+
 /// Unbiased pass@k of one problem: 1 - C(n-c, k) / C(n, k) (M. Chen et al., arXiv 2107.03374). n >=
 /// k >= 1.
 double PassAtK(std::int64_t n, std::int64_t correct, std::int64_t k);

@@ -13,6 +13,8 @@ namespace {
 constexpr std::int64_t kDefaultTokens = 256;
 constexpr const char* kStrict = "exact_match,strict-match";
 constexpr const char* kFlexible = "exact_match,flexible-extract";
+constexpr const char* kStrictNumber = "numeric_match,strict-match";
+constexpr const char* kFlexibleNumber = "numeric_match,flexible-extract";
 
 /// What the two tasks share: questions, requests, the two filters side by side.
 class WordProblems : public Task {
@@ -32,7 +34,8 @@ class WordProblems : public Task {
 
   Score ScoreResponse(const Document& document, const Response& response,
                       CodeJudge*) const override {
-    const std::string strict = cot() ? Gsm8kCotStrict(response.text) : Gsm8kStrict(response.text);
+    const std::string strict =
+        cot() ? Gsm8kCotStrict(response.text, dot_) : Gsm8kStrict(response.text);
     const std::string flexible = FlexibleExtract(response.text);
     Score score;
     Json extracted;
@@ -40,6 +43,15 @@ class WordProblems : public Task {
     score.extracted = WriteJson(extracted);
     score.scores = {{kStrict, Gsm8kExactMatch(strict, document.gold) ? 1.0 : 0.0},
                     {kFlexible, Gsm8kExactMatch(flexible, document.gold) ? 1.0 : 0.0}};
+    if (strict == kRegexLimit || flexible == kRegexLimit) {
+      score.verdict = kRegexLimitVerdict;
+      score.detail = "a filter hit its work limit: no answer was taken out";
+    }
+    if (numbers_) {
+      score.scores.emplace_back(kStrictNumber, Gsm8kSameNumber(strict, document.gold) ? 1.0 : 0.0);
+      score.scores.emplace_back(kFlexibleNumber,
+                                Gsm8kSameNumber(flexible, document.gold) ? 1.0 : 0.0);
+    }
     return score;
   }
 
@@ -48,16 +60,23 @@ class WordProblems : public Task {
     json.Set("kind", "generate_until")
         .Set("shots", shots_)
         .Set("primary", kStrict)
-        .Set("metrics", Strings({kStrict, kFlexible}));
+        .Set("metrics", Strings(numbers_ ? std::vector<std::string>{kStrict, kFlexible,
+                                                                    kStrictNumber, kFlexibleNumber}
+                                         : std::vector<std::string>{kStrict, kFlexible}));
     json.Set("filters", Strings({"strict-match", "flexible-extract"}))
         .Set("chance", 0.0)
         .Set("groups", Json(Json::Object{}));
     json.Set("headline", "micro").Set("version", 1);
     json.Set("protocol",
-             fmt::format("lm-eval {} 3.0: {}-shot, at most {} new tokens, {}{}", name(), shots_,
-                         max_new_tokens_,
+             fmt::format("lm-eval {} 3.0: {}-shot, at most {} new tokens, {}{}{}{}{}", name(),
+                         shots_, max_new_tokens_,
                          temperature_ == 0 ? "greedy" : fmt::format("temperature {}", temperature_),
-                         ChatNote(chat_)));
+                         ChatNote(chat_),
+                         world_ == 1 ? "" : fmt::format(", shots drawn as on {} ranks", world_),
+                         numbers_ ? ", numbers compared beside strings" : "",
+                         dot_ == CotDot::kAny   ? ""
+                         : dot_ == CotDot::kDot ? ", a dot behind the answer"
+                                                : ", nothing behind the answer"));
     return json;
   }
 
@@ -67,9 +86,17 @@ class WordProblems : public Task {
   const char* name() const { return cot() ? "gsm8k_cot" : "gsm8k"; }
 
   Status LoadCommon(const TaskOptions& options, std::int64_t shots, std::int64_t most_shots) {
-    H1_RETURN_IF_ERROR(CheckAllowed(name(), options,
-                                    {"shots", "limit", "max_new_tokens", "repeats", "temperature",
-                                     "top_p", "fewshot_world_size", "chat"}));
+    H1_RETURN_IF_ERROR(
+        CheckAllowed(name(), options,
+                     {"shots", "limit", "max_new_tokens", "repeats", "temperature", "top_p",
+                      "fewshot_world_size", "chat", "gsm8k_compare", "gsm8k_cot_dot"}));
+    if (!cot() && !options.gsm8k_cot_dot.empty())
+      return InvalidArgument("task gsm8k: gsm8k_cot_dot is of gsm8k_cot");
+    numbers_ = options.gsm8k_compare == "both";
+    dot_ = options.gsm8k_cot_dot == "dot"    ? CotDot::kDot
+           : options.gsm8k_cot_dot == "none" ? CotDot::kNone
+                                             : CotDot::kAny;
+    world_ = options.fewshot_world_size;
     H1_ASSIGN_OR_RETURN(chat_, ParseChatForm(name(), options.chat));
     H1_RETURN_IF_ERROR(CheckSampling(name(), options));
     H1_ASSIGN_OR_RETURN(shots_, Or(name(), "shots", options.shots, shots, 0, most_shots));
@@ -93,6 +120,9 @@ class WordProblems : public Task {
   }
 
   ChatForm chat_ = ChatForm::kNone;
+  CotDot dot_ = CotDot::kAny;
+  bool numbers_ = false;    // compared beside strings
+  std::int64_t world_ = 1;  // ranks of the few-shot draws
   std::int64_t shots_ = 0, max_new_tokens_ = kDefaultTokens;
   double temperature_ = 0, top_p_ = 1;
   std::vector<Document> documents_;

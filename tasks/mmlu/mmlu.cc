@@ -15,12 +15,15 @@ namespace h1bench::tasks {
 namespace {
 
 constexpr std::string_view kLetters = "ABCD";
+/// What Hendrycks' evaluate.py lets a prompt have.
+constexpr std::size_t kOriginalTokens = 2048;
 
 /// question, four choices, letter: a row of the upstream CSV files.
 using Row = std::vector<std::string>;
 
-std::string Question(const Row& row) {
-  std::string text = Strip(row[0]);
+/// `strip`: the question without blanks around it, as lm-eval does and Hendrycks' script does not.
+std::string Question(const Row& row, bool strip) {
+  std::string text = strip ? Strip(row[0]) : row[0];
   for (std::size_t choice = 0; choice < 4; ++choice)
     text += fmt::format("\n{}. {}", kLetters[choice], row[choice + 1]);
   return text + "\nAnswer:";
@@ -40,7 +43,10 @@ Status CheckRows(const std::filesystem::path& file, const std::vector<Row>& rows
 class Mmlu final : public Task {
  public:
   Status Load(const TaskOptions& options) {
-    H1_RETURN_IF_ERROR(CheckAllowed("mmlu", options, {"shots", "subjects", "limit", "chat"}));
+    H1_RETURN_IF_ERROR(CheckAllowed(
+        "mmlu", options,
+        {"shots", "subjects", "limit", "chat", "mmlu_prompt", "mmlu_average", "mmlu_anatomy"}));
+    H1_RETURN_IF_ERROR(ReadSwitches(options));
     H1_ASSIGN_OR_RETURN(chat_, ParseChatForm("mmlu", options.chat));
     H1_ASSIGN_OR_RETURN(shots_, Or("mmlu", "shots", options.shots, 5, 0, 5));
     H1_ASSIGN_OR_RETURN(const std::filesystem::path folder, DataFolder(options, "mmlu"));
@@ -60,7 +66,7 @@ class Mmlu final : public Task {
     Request request;
     Prompt prompt = prompts_.at(document.subset);
     prompt.question = document.data.Find("question")->as_string();
-    request.context = RenderPrompt(prompt, chat_);
+    request.context = original_ ? FittingPrompt(prompt) : RenderPrompt(prompt, chat_);
     for (const char letter : kLetters)
       request.continuations.push_back(Continuation(std::string(1, letter), chat_));
     return request;
@@ -89,7 +95,7 @@ class Mmlu final : public Task {
   Json Describe() const override {
     std::map<std::string, std::vector<std::string>> groups;
     for (const MmluSubject* subject : subjects_)
-      groups[std::string(subject->group)].emplace_back(subject->name);
+      groups[GroupOf(*subject)].emplace_back(subject->name);
     Json by_group{Json::Object{}};
     for (const auto& [group, members] : groups) by_group.Set(group, Strings(members));
     Json json;
@@ -97,15 +103,53 @@ class Mmlu final : public Task {
         .Set("shots", shots_)
         .Set("primary", "acc")
         .Set("metrics", Strings({"acc"}));
-    json.Set("chance", 0.25).Set("groups", by_group).Set("headline", "micro").Set("version", 1);
-    json.Set("protocol", fmt::format("lm-eval mmlu 1.0: {}-shot from dev in file order, "
-                                     "log-likelihood of \"{}A\" to \"{}D\"{}",
+    json.Set("chance", 0.25).Set("groups", by_group).Set("headline", average_).Set("version", 1);
+    json.Set("protocol", fmt::format("{}: {}-shot from dev in file order, "
+                                     "log-likelihood of \"{}A\" to \"{}D\"{}{}{}",
+                                     original_ ? "Hendrycks' original mmlu (two spaces, nothing "
+                                                 "stripped, shots dropped beyond 2048 tokens)"
+                                               : "lm-eval mmlu 1.0",
                                      shots_, chat_ == ChatForm::kNone ? " " : "",
-                                     chat_ == ChatForm::kNone ? " " : "", ChatNote(chat_)));
+                                     chat_ == ChatForm::kNone ? " " : "", ChatNote(chat_),
+                                     average_ == "micro" ? "" : ", average: " + average_,
+                                     anatomy_other_ ? ", anatomy under other" : ""));
     return json;
   }
 
  private:
+  Status ReadSwitches(const TaskOptions& options) {
+    original_ = options.mmlu_prompt == "original";
+    anatomy_other_ = options.mmlu_anatomy == "other";
+    if (!options.mmlu_average.empty()) average_ = options.mmlu_average;
+    if (!original_) return Status::Ok();
+    if (!options.chat.empty())
+      return InvalidArgument(
+          "task mmlu: mmlu_prompt: the original has no chat form: leave out chat");
+    if (!options.count_tokens)
+      return InvalidArgument(
+          "task mmlu: mmlu_prompt: the original drops shots beyond {} tokens, and so needs a "
+          "tokenizer: give --model",
+          kOriginalTokens);
+    count_tokens_ = options.count_tokens;
+    return Status::Ok();
+  }
+
+  std::string GroupOf(const MmluSubject& subject) const {
+    return std::string(anatomy_other_ && subject.name == "anatomy" ? "other" : subject.group);
+  }
+
+  /// Hendrycks' script takes away the last shot as long as the prompt is too long. A token has a
+  /// byte or more, so short prompts need no counting.
+  std::string FittingPrompt(Prompt prompt) const {
+    std::string text = RenderPrompt(prompt, ChatForm::kNone);
+    while (!prompt.shots.empty() && text.size() > kOriginalTokens &&
+           count_tokens_(text) > static_cast<std::int64_t>(kOriginalTokens)) {
+      prompt.shots.pop_back();
+      text = RenderPrompt(prompt, ChatForm::kNone);
+    }
+    return text;
+  }
+
   Status ChooseSubjects(const std::vector<std::string>& wanted) {
     std::vector<std::string> names;
     for (const MmluSubject& subject : kMmluSubjects) names.emplace_back(subject.name);
@@ -140,11 +184,12 @@ class Mmlu final : public Task {
     std::string name = subject;
     std::replace(name.begin(), name.end(), '_', ' ');
     Prompt& prompt = prompts_[subject];
-    prompt.system = fmt::format(
-        "The following are multiple choice questions (with answers) about {}.\n\n", name);
+    prompt.system =
+        fmt::format("The following are multiple choice questions (with answers) about {}{}.\n\n",
+                    original_ ? " " : "", name);
     for (std::int64_t shot = 0; shot < shots_; ++shot) {
       const Row& row = shots[static_cast<std::size_t>(shot)];
-      prompt.shots.push_back({Question(row), row[5]});
+      prompt.shots.push_back({Question(row, !original_), row[5]});
     }
     for (std::size_t i = 0; i < rows.size() && (limit < 0 || static_cast<std::int64_t>(i) < limit);
          ++i) {
@@ -152,7 +197,7 @@ class Mmlu final : public Task {
       document.subset = subject;
       document.index = static_cast<std::int64_t>(i);
       document.gold = rows[i][5];
-      document.data.Set("question", Question(rows[i]));
+      document.data.Set("question", Question(rows[i], !original_));
       documents_.push_back(std::move(document));
     }
     return Status::Ok();
@@ -161,6 +206,9 @@ class Mmlu final : public Task {
   std::int64_t shots_ = 5;
   std::vector<const MmluSubject*> subjects_;
   ChatForm chat_ = ChatForm::kNone;
+  bool original_ = false, anatomy_other_ = false;
+  std::string average_ = "micro";
+  TokenCounter count_tokens_;
   std::map<std::string, Prompt> prompts_;  // subject -> description and shots
   std::vector<Document> documents_;
   std::string digest_;

@@ -1,6 +1,7 @@
 #include "tasks/scoring/answers.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/text.h"
 
@@ -14,10 +15,10 @@ bool IsPythonSpace(std::uint32_t c) {
          c == 0x3000;
 }
 
-/// With the invalid mark when the work limit was hit.
+/// With a mark of its own when the work limit was hit.
 std::string Extract(const Regex& regex, std::string_view response, bool last) {
   auto found = ExtractMatch(regex, response, last);
-  return found.ok() ? std::move(*found) : std::string(kInvalid);
+  return found.ok() ? std::move(*found) : std::string(kRegexLimit);
 }
 
 std::string Normalise(std::string_view text) {
@@ -31,6 +32,24 @@ std::string Normalise(std::string_view text) {
   std::transform(out.begin(), out.end(), out.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return out;
+}
+
+/// A decimal number without leading and final zeros ("-18", "0.5"); nothing when it is none.
+std::optional<std::string> CanonicalNumber(std::string_view text) {
+  const bool negative = text.starts_with('-');
+  if (negative) text.remove_prefix(1);
+  const std::size_t dot = text.find('.');
+  std::string_view whole = text.substr(0, dot);
+  std::string_view part = dot == std::string_view::npos ? "" : text.substr(dot + 1);
+  if (dot == std::string_view::npos ? whole.empty() : part.empty()) return std::nullopt;
+  for (const std::string_view digits : {whole, part}) {
+    if (digits.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
+  }
+  while (whole.starts_with('0')) whole.remove_prefix(1);
+  while (part.ends_with('0')) part.remove_suffix(1);
+  std::string number = whole.empty() ? "0" : std::string(whole);
+  if (!part.empty()) number.append(".").append(part);
+  return negative && number != "0" ? "-" + number : number;
 }
 
 }  // namespace
@@ -70,9 +89,11 @@ std::string Gsm8kStrict(std::string_view response) {
   return Extract(kRegex, response, false);
 }
 
-std::string Gsm8kCotStrict(std::string_view response) {
-  static const Regex kRegex = Regex::Constant("The answer is (\\-?[0-9\\.\\,]+).");
-  return Extract(kRegex, response, false);
+std::string Gsm8kCotStrict(std::string_view response, CotDot dot) {
+  static const std::string kNumber = "The answer is (\\-?[0-9\\.\\,]+)";
+  static const Regex kAny = Regex::Constant(kNumber + "."), kDot = Regex::Constant(kNumber + "\\."),
+                     kNone = Regex::Constant(kNumber);
+  return Extract(dot == CotDot::kAny ? kAny : dot == CotDot::kDot ? kDot : kNone, response, false);
 }
 
 std::string FlexibleExtract(std::string_view response) {
@@ -82,6 +103,11 @@ std::string FlexibleExtract(std::string_view response) {
 
 bool Gsm8kExactMatch(std::string_view prediction, std::string_view gold) {
   return Normalise(prediction) == Normalise(gold);
+}
+
+bool Gsm8kSameNumber(std::string_view prediction, std::string_view gold) {
+  const std::optional<std::string> number = CanonicalNumber(Normalise(prediction));
+  return number && number == CanonicalNumber(Normalise(gold));
 }
 
 }  // namespace h1bench::tasks

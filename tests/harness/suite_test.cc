@@ -21,6 +21,21 @@ tasks:
 seed: 99
 )";
 
+constexpr const char* kHead = "models: [{path: /m/x}]\ntasks:\n  - ";
+
+TEST(Suite, ParitySwitchesAreKeptAndChecked) {
+  const auto suite = ParseSuite(
+      std::string(kHead) + "{task: mmlu, mmlu_prompt: original, mmlu_average: macro}\n", "s.yaml");
+  ASSERT_TRUE(suite.ok()) << suite.status().message();
+  EXPECT_EQ(WriteJson(suite->tasks[0].options),
+            R"({"mmlu_prompt":"original","mmlu_average":"macro"})");
+  const auto bad =
+      ParseSuite(std::string(kHead) + "{task: mmlu, mmlu_average: median}\n", "s.yaml");
+  ASSERT_FALSE(bad.ok());
+  EXPECT_EQ(bad.status().message(),
+            "s.yaml:3:32: mmlu_average: expected micro or macro or lm-eval, found \"median\"");
+}
+
 TEST(Suite, GoodOneIsReadWhole) {
   const auto suite = ParseSuite(kGood, "/folder/sizes.yaml");
   ASSERT_TRUE(suite.ok()) << suite.status().message();

@@ -2,6 +2,8 @@
 // = 1.959963984540054).
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "reports/statistics/interval.h"
 
 namespace h1bench::reports {
@@ -64,6 +66,18 @@ TEST(Statistics, NoSpreadIsNotCertainty) {
   EXPECT_GT(MeanEstimate({0.5, 0.5, 0.5, 0.5}).interval.half_width(), 0.3);
   const Estimate split = MacroEstimate({{"a", 1}, {"a", 1}, {"b", 0}, {"b", 0}});
   EXPECT_GT(split.interval.half_width(), 0.1);
+}
+
+// By hand: clusters 1 0 and 1 1 0: squares 1/2 + 2/3, n - k = 3, SE = sqrt(7/18 / 5).
+TEST(Statistics, PooledErrorOfLmEval) {
+  const std::vector<std::pair<std::string, double>> values = {
+      {"a", 1}, {"a", 0}, {"b", 1}, {"b", 1}, {"b", 0}};
+  const Estimate pooled = PooledEstimate(values);
+  EXPECT_DOUBLE_EQ(pooled.mean, 0.6);
+  EXPECT_DOUBLE_EQ(pooled.standard_error, std::sqrt(7.0 / 18 / 5));
+  EXPECT_NE(pooled.standard_error, ClusteredEstimate(values).standard_error);
+  EXPECT_NE(pooled.mean, MacroEstimate(values).mean);
+  EXPECT_EQ(PooledEstimate({{"a", 1}, {"b", 0}}).n, 2);
 }
 
 // The vectors of lm-eval's and OpenAI's pass@k: 1 - C(n-c,k)/C(n,k).

@@ -1,0 +1,31 @@
+#include "tasks/switches.h"
+
+namespace h1bench::tasks {
+
+const std::vector<Switch>& Switches() {
+  static const std::vector<Switch> kSwitches = {
+      {"mmlu_prompt",
+       &TaskOptions::mmlu_prompt,
+       {"lm-eval", "original"},
+       "mmlu: lm-eval's wording, or that of Hendrycks' own script"},
+      {"mmlu_average",
+       &TaskOptions::mmlu_average,
+       {"micro", "macro", "lm-eval"},
+       "mmlu: over questions, over subjects, or over questions with lm-eval's pooled error"},
+      {"mmlu_anatomy",
+       &TaskOptions::mmlu_anatomy,
+       {"stem", "other"},
+       "mmlu: anatomy's group: stem (lm-eval, OpenCompass) or other (Hendrycks, simple-evals)"},
+      {"gsm8k_compare",
+       &TaskOptions::gsm8k_compare,
+       {"string", "both"},
+       "gsm8k, gsm8k_cot: as strings (18.0 is not 18), or as numbers beside it"},
+      {"gsm8k_cot_dot",
+       &TaskOptions::gsm8k_cot_dot,
+       {"any", "dot", "none"},
+       "gsm8k_cot: behind the number any character (lm-eval), a dot, or nothing is demanded"},
+  };
+  return kSwitches;
+}
+
+}  // namespace h1bench::tasks

@@ -1,0 +1,208 @@
+// Parity switches: every documented difference, and nothing else.
+#include "tasks/switches.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/text.h"
+#include "tasks/scoring/answers.h"
+#include "tests/paths.h"
+
+namespace h1bench::tasks {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A data folder with one subject of MMLU (two of them) and one word problem.
+class SwitchTest : public ::testing::Test {
+ protected:
+  SwitchTest() : folder_(fs::path(::testing::TempDir()) / "switches") {
+    fs::remove_all(folder_);
+    for (const char* subject : {"anatomy", "virology"}) {
+      Write(fmt::format("mmlu/dev/{}_dev.csv", subject), "\" one \",a,b,c,d,C\ntwo,e,f,g,h,D\n");
+      Write(fmt::format("mmlu/test/{}_test.csv", subject), "three ,i,j,k,l,A\n");
+    }
+    const std::string row = R"({"question": "How many?", "answer": "so\n#### 18"})";
+    Write("gsm8k/train.jsonl", row + "\n");
+    Write("gsm8k/test.jsonl", row + "\n");
+  }
+  ~SwitchTest() override { fs::remove_all(folder_); }
+
+  void Write(const std::string& name, const std::string& text) {
+    fs::create_directories((folder_ / name).parent_path());
+    std::ofstream(folder_ / name) << text;
+  }
+  TaskOptions Options() const {
+    TaskOptions options;
+    options.data = folder_;
+    options.shots = 1;
+    return options;
+  }
+  TaskOptions MmluOptions() const {
+    TaskOptions options = Options();
+    options.subjects = {"anatomy"};
+    return options;
+  }
+  static std::unique_ptr<Task> Load(const std::string& name, const TaskOptions& options) {
+    auto task = LoadTask(name, options);
+    EXPECT_TRUE(task.ok()) << task.status().message();
+    return std::move(task).value();
+  }
+  static std::string Refusal(const std::string& name, const TaskOptions& options) {
+    const auto task = LoadTask(name, options);
+    EXPECT_FALSE(task.ok());
+    return task.status().message();
+  }
+  static std::string Text(const Task& task, const char* key) {
+    return task.Describe().Find(key)->as_string();
+  }
+  static std::string Prompt(const Task& task) {
+    return task.BuildRequest(task.documents()[0]).context;
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(SwitchTest, MmluOriginalHasTwoSpacesAndStripsNothing) {
+  TaskOptions options = MmluOptions();
+  const std::string usual = Prompt(*Load("mmlu", options));
+  options.mmlu_prompt = "lm-eval";
+  EXPECT_EQ(Prompt(*Load("mmlu", options)), usual);
+  EXPECT_EQ(usual,
+            "The following are multiple choice questions (with answers) about anatomy.\n\n"
+            "one\nA. a\nB. b\nC. c\nD. d\nAnswer: C\n\nthree\nA. i\nB. j\nC. k\nD. l\nAnswer:");
+  options.mmlu_prompt = "original";
+  options.count_tokens = [](std::string_view text) {
+    return static_cast<std::int64_t>(text.size());
+  };
+  const auto task = Load("mmlu", options);
+  EXPECT_EQ(Prompt(*task),
+            "The following are multiple choice questions (with answers) about  anatomy.\n\n"
+            " one \nA. a\nB. b\nC. c\nD. d\nAnswer: C\n\n"
+            "three \nA. i\nB. j\nC. k\nD. l\nAnswer:");
+  EXPECT_NE(Text(*task, "protocol").find("original"), std::string::npos);
+}
+
+TEST_F(SwitchTest, MmluOriginalDropsShotsFromTheBack) {
+  Write("mmlu/dev/anatomy_dev.csv",
+        "first,a,b,c,d,C\n" + std::string(1700, 'x') + ",e,f,g,h,D\n");
+  TaskOptions options = MmluOptions();
+  options.shots = 2;
+  options.mmlu_prompt = "original";
+  options.count_tokens = [](std::string_view text) {
+    return static_cast<std::int64_t>(text.size()) + 500;
+  };
+  const std::string prompt = Prompt(*Load("mmlu", options));  // below 2048 bytes: not counted
+  EXPECT_NE(prompt.find("xxx"), std::string::npos);
+  Write("mmlu/dev/anatomy_dev.csv",
+        "first,a,b,c,d,C\n" + std::string(2100, 'x') + ",e,f,g,h,D\n");
+  const std::string cut = Prompt(*Load("mmlu", options));
+  EXPECT_EQ(cut.find("xxx"), std::string::npos);
+  EXPECT_NE(cut.find("first"), std::string::npos);
+  options.count_tokens = [](std::string_view) { return std::int64_t{2048}; };  // just fits
+  EXPECT_NE(Prompt(*Load("mmlu", options)).find("xxx"), std::string::npos);
+}
+
+TEST_F(SwitchTest, MmluOriginalNeedsATokenizerAndNoTemplate) {
+  TaskOptions options = MmluOptions();
+  options.mmlu_prompt = "original";
+  EXPECT_NE(Refusal("mmlu", options).find("give --model"), std::string::npos);
+  options.chat = "single";
+  EXPECT_NE(Refusal("mmlu", options).find("no chat form"), std::string::npos);
+}
+
+TEST_F(SwitchTest, AnatomyMovesToOther) {
+  const auto groups = [&](const TaskOptions& options) {
+    return WriteJson(*Load("mmlu", options)->Describe().Find("groups"));
+  };
+  TaskOptions options = Options();
+  options.subjects = {"anatomy", "virology"};
+  EXPECT_EQ(groups(options), R"({"other":["virology"],"stem":["anatomy"]})");
+  options.mmlu_anatomy = "other";
+  EXPECT_EQ(groups(options), R"({"other":["anatomy","virology"]})");
+}
+
+TEST_F(SwitchTest, AverageIsTheHeadline) {
+  TaskOptions options = MmluOptions();
+  EXPECT_EQ(Text(*Load("mmlu", options), "headline"), "micro");
+  for (const char* average : {"macro", "lm-eval"}) {
+    options.mmlu_average = average;
+    const auto task = Load("mmlu", options);
+    EXPECT_EQ(Text(*task, "headline"), average);
+    EXPECT_NE(Text(*task, "protocol").find(average), std::string::npos);
+  }
+}
+
+TEST_F(SwitchTest, NumbersBesideStrings) {
+  TaskOptions options = Options();
+  const Response response{"#### 18.0", {}, {}};
+  auto task = Load("gsm8k", options);
+  EXPECT_EQ(task->ScoreResponse(task->documents()[0], response, nullptr).scores.size(), 2U);
+  options.gsm8k_compare = "both";
+  task = Load("gsm8k", options);
+  const Score score = task->ScoreResponse(task->documents()[0], response, nullptr);
+  const std::vector<std::pair<std::string, double>> expected = {
+      {"exact_match,strict-match", 0},
+      {"exact_match,flexible-extract", 0},
+      {"numeric_match,strict-match", 1},
+      {"numeric_match,flexible-extract", 1}};
+  EXPECT_EQ(score.scores, expected);
+  EXPECT_EQ(task->Describe().Find("metrics")->as_array().size(), 4U);
+}
+
+TEST(Numbers, AreComparedExactly) {
+  for (const char* same : {"18", "18.0", "018", "$18.00", "18.", "1 8", "-18"}) {
+    const bool expected = std::string(same) != "1 8" && std::string(same) != "-18";
+    EXPECT_EQ(Gsm8kSameNumber(same, "so\n#### 18"), expected) << same;
+  }
+  EXPECT_TRUE(Gsm8kSameNumber("1,000", "#### 1000.0"));
+  EXPECT_TRUE(Gsm8kSameNumber("-0", "0"));
+  EXPECT_TRUE(Gsm8kSameNumber(".5", "0.50"));
+  // Beyond a double's digits.
+  EXPECT_FALSE(Gsm8kSameNumber("9007199254740993", "9007199254740992"));
+  for (const char* none : {"[invalid]", "", "-", ".", "1.2.3", "5..", "--5"})
+    EXPECT_FALSE(Gsm8kSameNumber(none, none)) << none;
+}
+
+TEST(Numbers, DotBehindACotAnswer) {
+  const std::string open = "The answer is 18", closed = open + ".", more = open + " eggs";
+  EXPECT_EQ(Gsm8kCotStrict(open), "1");
+  EXPECT_EQ(Gsm8kCotStrict(closed), "18");
+  EXPECT_EQ(Gsm8kCotStrict(more), "18");
+  EXPECT_EQ(Gsm8kCotStrict(open, CotDot::kDot), "[invalid]");
+  EXPECT_EQ(Gsm8kCotStrict(closed, CotDot::kDot), "18");
+  EXPECT_EQ(Gsm8kCotStrict(more, CotDot::kDot), "[invalid]");
+  EXPECT_EQ(Gsm8kCotStrict(open, CotDot::kNone), "18");
+  EXPECT_EQ(Gsm8kCotStrict(closed, CotDot::kNone), "18.");  // the comparison deletes the dot
+  EXPECT_EQ(Gsm8kCotStrict(more, CotDot::kNone), "18");
+}
+
+TEST_F(SwitchTest, CotDotReachesTheScore) {
+  TaskOptions options = Options();
+  for (const auto& [dot, expected] :
+       std::vector<std::pair<std::string, double>>{{"", 0}, {"dot", 0}, {"none", 1}}) {
+    options.gsm8k_cot_dot = dot;
+    const auto task = Load("gsm8k_cot", options);
+    const Score score =
+        task->ScoreResponse(task->documents()[0], {"The answer is 18", {}, {}}, nullptr);
+    EXPECT_EQ(score.scores[0].second, expected) << dot;
+  }
+  EXPECT_NE(Refusal("gsm8k", options).find("gsm8k_cot_dot is of gsm8k_cot"), std::string::npos);
+}
+
+TEST_F(SwitchTest, EverySwitchRefusesOtherValuesAndTasks) {
+  ASSERT_GE(Switches().size(), 5U);
+  for (const Switch& one : Switches()) {
+    TaskOptions options = Options();
+    options.*one.member = "purple";
+    EXPECT_NE(Refusal("mmlu", options).find(fmt::format("{}: expected {}", one.key, one.values[0])),
+              std::string::npos);
+  }
+  TaskOptions options = Options();
+  options.mmlu_average = "macro";
+  EXPECT_NE(Refusal("gsm8k", options).find("mmlu_average does not apply"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace h1bench::tasks
