@@ -29,7 +29,7 @@ Status CheckAllowed(const std::string& task, const TaskOptions& options,
   };
   for (const Switch& one : Switches()) {
     const std::string& value = options.*one.member;
-    set.emplace_back(one.key, !value.empty());
+    if (one.member != &TaskOptions::bos) set.emplace_back(one.key, !value.empty());  // of all tasks
     if (!value.empty() &&
         std::find(one.values.begin(), one.values.end(), value) == one.values.end())
       return InvalidArgument("task {}: {}: expected {}, found \"{}\"", task, one.key,

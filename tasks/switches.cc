@@ -4,6 +4,10 @@ namespace h1bench::tasks {
 
 const std::vector<Switch>& Switches() {
   static const std::vector<Switch> kSwitches = {
+      {"bos",
+       &TaskOptions::bos,
+       {"none", "once"},
+       "nothing is put in front of the text, or BOS unless the text begins with it"},
       {"mmlu_prompt",
        &TaskOptions::mmlu_prompt,
        {"lm-eval", "original"},
@@ -26,6 +30,14 @@ const std::vector<Switch>& Switches() {
        "gsm8k_cot: behind the number any character (lm-eval), a dot, or nothing is demanded"},
   };
   return kSwitches;
+}
+
+void ApplySwitches(const TaskOptions& options, Request& request) {
+  request.add_bos = options.bos == "once";
+}
+
+std::string SwitchNote(const TaskOptions& options) {
+  return options.bos == "once" ? ", BOS in front" : "";
 }
 
 }  // namespace h1bench::tasks

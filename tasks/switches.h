@@ -5,19 +5,24 @@
 
 #include "tasks/task.h"
 
-/// Parity switches: where published numbers of one benchmark come from different rules, a suite says
-/// which. Each is a key of a task's entry, kept with the task's options and named in its protocol
-/// line.
+/// Parity switches: where published numbers of one benchmark come from different rules, a suite
+/// says which. Each is a key of a task's entry, kept with the task's options and named in its
+/// protocol line.
 namespace h1bench::tasks {
 
 struct Switch {
-  const char* key;                     // in a suite; on a command line with - for _
-  std::string TaskOptions::* member;   // empty: the default
-  std::vector<std::string> values;     // the default first
+  const char* key;                   // in a suite; on a command line with - for _
+  std::string TaskOptions::*member;  // empty: the default
+  std::vector<std::string> values;   // the default first
   const char* help;
 };
 
 /// All of them: suite, store, command line and checks read this one table.
 const std::vector<Switch>& Switches();
+
+/// The switches that are the engine's and no task's, put into a task's request.
+void ApplySwitches(const TaskOptions& options, Request& request);
+/// … and into its protocol line: "" or ", BOS in front".
+std::string SwitchNote(const TaskOptions& options);
 
 }  // namespace h1bench::tasks

@@ -5,6 +5,7 @@
 
 #include "base/sha256.h"
 #include "harness/coordinator/request.h"
+#include "tasks/switches.h"
 
 namespace h1bench {
 namespace {
@@ -93,12 +94,22 @@ class Planner {
         row.task = entry.task;
         row.options_json = WriteJson(entry.options);
         row.data_digest = (*task)->data_digest();
-        row.describe_json = WriteJson((*task)->Describe());
+        row.describe_json = WriteJson(Describe(**task, options));
         plan_.tasks.push_back(row);
       }
       out.push_back(std::make_shared<const LoadedTask>(std::move(task).value()));
     }
     return Status::Ok();
+  }
+
+  /// The task's own words with the engine's switches in its protocol line.
+  static Json Describe(const tasks::Task& task, const tasks::TaskOptions& options) {
+    Json json = task.Describe();
+    const Json* protocol = json.Find("protocol");
+    const std::string note = tasks::SwitchNote(options);
+    if (!note.empty() && protocol != nullptr && protocol->is_string())
+      json.Set("protocol", protocol->as_string() + note);
+    return json;
   }
 
   /// All samples of the newest variant on one task.
@@ -111,7 +122,8 @@ class Planner {
     std::size_t counted = 0;
     for (const tasks::Document& document : task.documents()) {
       if (document.fills_tokens > variant.max_length) continue;  // n/a, as the report says
-      const tasks::Request request = task.BuildRequest(document);
+      tasks::Request request = task.BuildRequest(document);
+      tasks::ApplySwitches(options, request);
       if (counted < kCountedPrompts && facts.count_tokens) {
         ++counted;
         bytes += static_cast<double>(request.context.size());

@@ -41,6 +41,8 @@ Status ReadRequest(const Json& json, v1::Request& request) {
   request.set_temperature(temperature->as_double());
   request.set_top_p(top_p->as_double());
   request.set_sampling_key(sampling->as_string());
+  const Json* bos = json.Find("add_bos");
+  request.set_add_bos(bos != nullptr && bos->is_bool() && bos->as_bool());
   return Status::Ok();
 }
 
@@ -74,6 +76,8 @@ std::string RequestJson(const tasks::Request& request, const std::string& sampli
   json.Set("temperature", request.temperature);
   json.Set("top_p", request.top_p);
   json.Set("sampling_key", sampling_key);
+  // Only where it is on, so that the keys of older databases go on being found.
+  if (request.add_bos) json.Set("add_bos", true);
   return WriteJson(json);
 }
 

@@ -65,9 +65,8 @@ class RealEngine final : public Engine {
   MemoryPlan used_memory() const override { return used_; }
   EngineStats stats() const override { return stats_; }
   std::string Identity() const override {
-    return fmt::format("{}; {}{}", parts_.backend->Identity(),
-                       PrecisionName(parts_.backend->options().precision),
-                       options_.add_bos ? "; bos" : "");
+    return fmt::format("{}; {}", parts_.backend->Identity(),
+                       PrecisionName(parts_.backend->options().precision));
   }
 
  private:
@@ -98,7 +97,6 @@ std::vector<Prepared> RealEngine::PrepareAll(std::span<const EngineRequest> requ
   rules.bos_id = parts_.bos_id;
   rules.prefix_id = parts_.bos_id;
   if (!rules.prefix_id && !parts_.eos_ids.empty()) rules.prefix_id = parts_.eos_ids.front();
-  rules.add_bos = options_.add_bos;
   std::vector<Prepared> prepared =
       PrepareOnAllCores(requests, rules, parts_.backend->options().threads);
   for (Prepared& one : prepared)

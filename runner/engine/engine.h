@@ -23,7 +23,6 @@ struct EngineOptions {
   std::int64_t memory_bytes = 0;     // budget for everything; 0: 80 % of what is free
   std::int64_t prefill_chunk = 512;  // tokens of one sequence per Forward at most
   bool prefix_reuse = true;          // false: every sequence is computed from position 0
-  bool add_bos = false;              // BOS in front of every text that does not begin with it
 };
 
 /// One question to the model. With continuations (text or ids) it is a loglikelihood request, else
@@ -40,6 +39,7 @@ struct EngineRequest {
   std::string sampling_key;  // keys the counter-based generator when temperature > 0
   std::vector<std::int32_t> context_ids;
   std::vector<std::vector<std::int32_t>> continuation_ids;
+  bool add_bos = false;     // BOS in front of a text that does not begin with it: once, never twice
   bool ignore_eos = false;  // generate exactly max_new_tokens (throughput, goldens)
 };
 

@@ -26,13 +26,13 @@ std::size_t LastSpaceBytes(std::string_view text) {
 /// Text to ids; remembers when the tokenizer had to give up.
 class Encoder {
  public:
-  explicit Encoder(const Rules& rules) : rules_(rules) {}
+  Encoder(const Rules& rules, bool add_bos) : rules_(rules), add_bos_(add_bos) {}
 
   Ids Encode(std::string_view text, bool bos) {
     const std::uint64_t before = rules_.tokenizer->limit_hits();
     Ids ids = rules_.tokenizer->Encode(text);
     hit_limit_ = hit_limit_ || rules_.tokenizer->limit_hits() != before;
-    if (bos && rules_.add_bos && rules_.bos_id && (ids.empty() || ids.front() != *rules_.bos_id))
+    if (bos && add_bos_ && rules_.bos_id && (ids.empty() || ids.front() != *rules_.bos_id))
       ids.insert(ids.begin(), *rules_.bos_id);
     return ids;
   }
@@ -45,7 +45,7 @@ class Encoder {
 
  private:
   const Rules& rules_;
-  bool hit_limit_ = false;
+  bool add_bos_, hit_limit_ = false;
 };
 
 struct Pair {
@@ -118,7 +118,7 @@ Status PrepareScoring(const EngineRequest& request, const Rules& rules, Prepared
     }
     return Status::Ok();
   }
-  Encoder encoder(rules);
+  Encoder encoder(rules, request.add_bos);
   const Ids head = EncodeHead(encoder, request.context);
   for (const std::string& continuation : request.continuations) {
     H1_ASSIGN_OR_RETURN(Pair pair, EncodePair(encoder, rules, head, request, continuation));
@@ -147,7 +147,7 @@ Status PrepareGeneration(const EngineRequest& request, const Rules& rules, Prepa
   H1_RETURN_IF_ERROR(CheckGeneration(request, rules.max_length));
   Ids ids = request.context_ids;
   if (ids.empty()) {
-    Encoder encoder(rules);
+    Encoder encoder(rules, request.add_bos);
     ids = encoder.Encode(request.context, true);
     H1_RETURN_IF_ERROR(encoder.status());
   }
@@ -179,7 +179,9 @@ Prepared Prepare(const EngineRequest& request, const Rules& rules) {
   Prepared out;
   const bool scoring = !request.continuations.empty() || !request.continuation_ids.empty();
   const bool ids = scoring ? !request.continuation_ids.empty() : !request.context_ids.empty();
-  if (!ids && rules.tokenizer == nullptr)
+  if (!ids && request.add_bos && !rules.bos_id)
+    out.status = InvalidArgument("BOS is asked for and the model's config.json names none");
+  else if (!ids && rules.tokenizer == nullptr)
     out.status = InvalidArgument("this engine has no tokenizer: requests must carry token ids");
   else
     out.status =

@@ -35,7 +35,6 @@ struct Rules {
   std::int64_t vocab = 0;
   std::optional<std::int32_t> bos_id;
   std::optional<std::int32_t> prefix_id;  // stands for an empty context: BOS, else the first EOS
-  bool add_bos = false;
 };
 
 /// Tokenises and truncates as lm-eval 0.4 does (docs of EngineRequest; PROTOCOLS 2.2):
@@ -44,7 +43,9 @@ struct Rules {
 ///    Encode(context); ids of the continuation = Encode(context + continuation) behind as many ids;
 ///    input = the last max_length + 1 of both, less the last one;
 ///  - generation: the last max_length - max_new_tokens ids of the context;
-///  - an empty context is one BOS (EOS where there is none).
+///  - an empty context is one BOS (EOS where there is none);
+///  - add_bos: BOS in front of the context's ids unless they begin with it, before anything is cut
+///    from the left; a model without BOS is refused.
 Prepared Prepare(const EngineRequest& request, const Rules& rules);
 
 /// Bytes at the end of UTF-8 `text` that Python's str.rstrip() removes.

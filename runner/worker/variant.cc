@@ -42,6 +42,7 @@ EngineRequest FromWire(const v1::Request& request, std::int64_t tag) {
   out.temperature = request.temperature();
   out.top_p = request.top_p();
   out.sampling_key = request.sampling_key();
+  out.add_bos = request.add_bos();
   return out;
 }
 

@@ -113,7 +113,7 @@ TEST(RequestTest, EveryFieldChangesTheKey) {
     if (field == 4) ++other.repeat;
     expect_new(other, request, "k");
   }
-  for (int field = 0; field < 6; ++field) {
+  for (int field = 0; field < 7; ++field) {
     tasks::Request other = request;
     if (field == 0) other.context += "x";
     if (field == 1) other.continuations.push_back(" B");
@@ -121,6 +121,7 @@ TEST(RequestTest, EveryFieldChangesTheKey) {
     if (field == 3) ++other.max_new_tokens;
     if (field == 4) other.temperature = 0.6;
     if (field == 5) other.top_p = 1;
+    if (field == 6) other.add_bos = true;
     expect_new(identity, other, "k");
   }
   expect_new(identity, request, "l");
@@ -141,6 +142,12 @@ TEST(RequestTest, TheWireCarriesWhatTheStoreKeeps) {
   EXPECT_EQ(wire->max_new_tokens(), 16);
   EXPECT_EQ(wire->temperature(), 0.5);
   EXPECT_EQ(wire->sampling_key(), "seed|task");
+  EXPECT_FALSE(wire->add_bos());
+  EXPECT_EQ(sample.request_json.find("bos"), std::string::npos);  // keys of old databases hold
+  tasks::Request switched = request;
+  switched.add_bos = true;
+  sample.request_json = RequestJson(switched, "");
+  EXPECT_TRUE(ToWire(sample)->add_bos());
   sample.request_json = "{\"continuations\":[]}";
   EXPECT_EQ(ToWire(sample).status().code(), StatusCode::kCorrupt);
 }

@@ -132,15 +132,21 @@ TEST(EnginePrepare, BosOnlyWhenAskedAndNeverTwice) {
   Rules rules = ToyRules();
   const Ids plain = ToyTokenizer()->Encode("The answer");
   EXPECT_EQ(Split(Prepare(Scoring("The answer", {" B"}), rules).sequences[0]).first, plain);
-  rules.add_bos = true;
   const Ids with_bos = Join({kBos}, plain);
-  const Prepared prepared = Prepare(Scoring("The answer", {" B"}), rules);
+  EngineRequest scoring = Scoring("The answer", {" B"});
+  scoring.add_bos = true;
+  const Prepared prepared = Prepare(scoring, rules);
   EXPECT_EQ(Split(prepared.sequences[0]).first, with_bos);
   EXPECT_EQ(Split(prepared.sequences[0]).second.size(),
             ToyTokenizer()->Encode("The answer B").size() - plain.size());
   EngineRequest generation;
+  generation.add_bos = true;
   generation.context = ToyTokenizer()->Decode(Ids{kBos}) + "The answer";
   EXPECT_EQ(Prepare(generation, rules).sequences[0].input, with_bos);
+  generation.context = "The answer";
+  EXPECT_EQ(Prepare(generation, rules).sequences[0].input, with_bos);
+  rules.bos_id.reset();
+  EXPECT_FALSE(Prepare(generation, rules).status.ok());
 }
 
 TEST(EnginePrepare, WhatCannotBeAnsweredIsRefused) {

@@ -85,8 +85,7 @@ TEST_F(SwitchTest, MmluOriginalHasTwoSpacesAndStripsNothing) {
 }
 
 TEST_F(SwitchTest, MmluOriginalDropsShotsFromTheBack) {
-  Write("mmlu/dev/anatomy_dev.csv",
-        "first,a,b,c,d,C\n" + std::string(1700, 'x') + ",e,f,g,h,D\n");
+  Write("mmlu/dev/anatomy_dev.csv", "first,a,b,c,d,C\n" + std::string(1700, 'x') + ",e,f,g,h,D\n");
   TaskOptions options = MmluOptions();
   options.shots = 2;
   options.mmlu_prompt = "original";
@@ -95,8 +94,7 @@ TEST_F(SwitchTest, MmluOriginalDropsShotsFromTheBack) {
   };
   const std::string prompt = Prompt(*Load("mmlu", options));  // below 2048 bytes: not counted
   EXPECT_NE(prompt.find("xxx"), std::string::npos);
-  Write("mmlu/dev/anatomy_dev.csv",
-        "first,a,b,c,d,C\n" + std::string(2100, 'x') + ",e,f,g,h,D\n");
+  Write("mmlu/dev/anatomy_dev.csv", "first,a,b,c,d,C\n" + std::string(2100, 'x') + ",e,f,g,h,D\n");
   const std::string cut = Prompt(*Load("mmlu", options));
   EXPECT_EQ(cut.find("xxx"), std::string::npos);
   EXPECT_NE(cut.find("first"), std::string::npos);
@@ -202,6 +200,19 @@ TEST_F(SwitchTest, EverySwitchRefusesOtherValuesAndTasks) {
   TaskOptions options = Options();
   options.mmlu_average = "macro";
   EXPECT_NE(Refusal("gsm8k", options).find("mmlu_average does not apply"), std::string::npos);
+}
+
+TEST_F(SwitchTest, EngineSwitchesReachTheRequestAndTheProtocol) {
+  TaskOptions options = Options();
+  Request request;
+  ApplySwitches(options, request);
+  EXPECT_FALSE(request.add_bos);
+  EXPECT_EQ(SwitchNote(options), "");
+  options.bos = "once";
+  EXPECT_NE(Load("gsm8k", options), nullptr);
+  ApplySwitches(options, request);
+  EXPECT_TRUE(request.add_bos);
+  EXPECT_EQ(SwitchNote(options), ", BOS in front");
 }
 
 }  // namespace
