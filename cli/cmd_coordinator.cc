@@ -32,9 +32,10 @@ std::string Kept(const RunRow& row, const char* key) {
   return value != nullptr && value->is_string() ? value->as_string() : "";
 }
 
-/// Goes on with every unfinished run of the database that this engine can answer.
-Status ResumeRuns(Store& store, ModelSource& models, const std::string& identity,
-                  CoordinatorServer& server) {
+/// Every unfinished run of the database that this engine can answer, with its tasks.
+Result<std::vector<std::pair<std::int64_t, std::shared_ptr<const TaskSet>>>> UnfinishedRuns(
+    Store& store, ModelSource& models, const std::string& identity) {
+  std::vector<std::pair<std::int64_t, std::shared_ptr<const TaskSet>>> unfinished;
   H1_ASSIGN_OR_RETURN(const std::vector<RunRow> runs, store.ListRuns());
   for (const RunRow& run : runs) {
     if (run.state != "running") continue;
@@ -44,11 +45,9 @@ Status ResumeRuns(Store& store, ModelSource& models, const std::string& identity
       continue;
     }
     H1_ASSIGN_OR_RETURN(TaskSet tasks, LoadTasksOfRun(store, run.id, models, Kept(run, "data")));
-    H1_RETURN_IF_ERROR(
-        server.StartRun(run.id, identity, std::make_shared<const TaskSet>(std::move(tasks))));
-    std::printf("run %lld goes on\n", static_cast<long long>(run.id));
+    unfinished.emplace_back(run.id, std::make_shared<const TaskSet>(std::move(tasks)));
   }
-  return Status::Ok();
+  return unfinished;
 }
 
 Status Serve(const Options& options) {
@@ -72,12 +71,15 @@ Status Serve(const Options& options) {
   server_options.coordinator.finish_when_idle = false;
   server_options.coordinator.lease_ttl = std::chrono::milliseconds(options.lease_ttl_ms);
   server_options.coordinator.heartbeat = server_options.coordinator.lease_ttl / 6;
+  // Read before anybody can call: the store belongs to the server's thread from then on.
+  H1_ASSIGN_OR_RETURN(const auto unfinished, UnfinishedRuns(*store, models, identity));
   H1_ASSIGN_OR_RETURN(const auto server,
                       CoordinatorServer::Start(*store, models, judge.ok() ? judge->get() : nullptr,
                                                server_options));
-  // The runs are read before anybody calls: the store belongs to the server's thread from the first
-  // call on.
-  H1_RETURN_IF_ERROR(ResumeRuns(*store, models, identity, *server));
+  for (const auto& [run, tasks] : unfinished) {
+    H1_RETURN_IF_ERROR(server->StartRun(run, identity, tasks));
+    std::printf("run %lld goes on\n", static_cast<long long>(run));
+  }
   std::printf("listening on %s, database %s\n", server->address().c_str(), options.db.c_str());
   if (!judge.ok())
     std::printf("code cannot be judged here: %s\n", judge.status().message().c_str());

@@ -208,6 +208,9 @@ void Coordinator::AskLease(LeaseCall call) {
     call.respond(status, {});
     return;
   }
+  // A worker asks when it holds nothing. What it still has here is a lease whose answer got lost:
+  // its heartbeats would keep that for ever.
+  RevokeAllOf(call.request.worker_name(), false);
   if (TryLease(call)) return;
   const auto wait = std::clamp(std::chrono::milliseconds(call.request.wait_ms()),
                                std::chrono::milliseconds(0), kLongestPoll);

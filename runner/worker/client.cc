@@ -8,8 +8,11 @@ namespace {
 constexpr int kMaxMessageBytes = 16 << 20;
 constexpr std::chrono::milliseconds kShort{5'000}, kLong{30'000};
 
+/// Waits for a connection, too: a synchronous channel only gets on with connecting while some call
+/// waits on it, and calls that fail at once would starve it.
 void SetDeadline(grpc::ClientContext& context, std::chrono::milliseconds time) {
   context.set_deadline(std::chrono::system_clock::now() + time);
+  context.set_wait_for_ready(true);
 }
 
 }  // namespace
@@ -63,7 +66,6 @@ Status CoordinatorClient::Register(const v1::RegisterRequest& request,
                                    v1::RegisterResponse& response) {
   grpc::ClientContext context;
   SetDeadline(context, kShort);
-  context.set_wait_for_ready(true);
   return FromGrpc(stub_->Register(&context, request, &response));
 }
 
@@ -103,6 +105,7 @@ Status CoordinatorClient::Submit(const v1::SubmitRequest& request) {
 Status CoordinatorClient::Drain(const v1::DrainRequest& request) {
   grpc::ClientContext context;
   SetDeadline(context, kShort);
+  context.set_wait_for_ready(false);  // a courtesy is not worth waiting for
   v1::DrainResponse response;
   return FromGrpc(stub_->Drain(&context, request, &response));
 }

@@ -43,7 +43,14 @@ Life::~Life() {
 }
 
 Status Life::Begin() {
+  // A call waits five seconds for the coordinator to listen; one that failed sooner lost its
+  // answer.
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
   Status status = RegisterAgain();
+  while (status.code() == StatusCode::kUnavailable && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(kGlance);
+    status = RegisterAgain();
+  }
   if (!status.ok()) return status;
   thread_ = std::thread([this] { Beat(); });
   return status;

@@ -33,8 +33,12 @@ class ServerTest : public ::testing::Test {
     ASSERT_TRUE(server_->StartRun(run_->run(), "engine", std::make_shared<TaskSet>()).ok());
     channel_ = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
     stub_ = v1::Coordinator::NewStub(channel_);
+    Register("w");
+  }
+
+  void Register(const char* name) {
     v1::RegisterRequest request;
-    request.set_worker_name("w");
+    request.set_worker_name(name);
     request.set_incarnation("1");
     request.set_identity("engine");
     request.set_environment_json("{}");
@@ -44,9 +48,10 @@ class ServerTest : public ::testing::Test {
     EXPECT_EQ(response.lease_ttl_ms(), 30'000);
   }
 
-  grpc::Status Lease(v1::LeaseResponse& response, int wait_ms, int deadline_ms = 5'000) {
+  grpc::Status Lease(v1::LeaseResponse& response, int wait_ms, int deadline_ms = 5'000,
+                     const char* name = "w") {
     v1::LeaseRequest request;
-    request.set_worker_name("w");
+    request.set_worker_name(name);
     request.set_incarnation("1");
     request.set_wait_ms(wait_ms);
     grpc::ClientContext context;
@@ -91,27 +96,31 @@ TEST_F(ServerTest, WorkGoesOutAndComesBack) {
 TEST_F(ServerTest, ACallerThatGaveUpGetsNoLease) {
   Start(1);
   v1::LeaseResponse held, nothing;
-  ASSERT_TRUE(Lease(held, 0).ok());
+  Register("holder");
+  ASSERT_TRUE(Lease(held, 0, 5'000, "holder").ok());
   // Its own deadline is shorter than the poll: the coordinator must not hand work to a call that
   // nobody waits for.
   EXPECT_EQ(Lease(nothing, 10'000, 200).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   v1::DrainRequest drain;
-  drain.set_worker_name("w");
+  drain.set_worker_name("holder");
   drain.set_incarnation("1");
   v1::DrainResponse drained;
   grpc::ClientContext context;
   ASSERT_TRUE(stub_->Drain(&context, drain, &drained).ok());
-  v1::RegisterRequest request;
-  request.set_worker_name("w");
-  request.set_incarnation("1");
-  request.set_identity("engine");
-  v1::RegisterResponse response;
-  grpc::ClientContext again;
-  ASSERT_TRUE(stub_->Register(&again, request, &response).ok());
   v1::LeaseResponse lease;
   ASSERT_TRUE(Lease(lease, 0).ok());
   EXPECT_EQ(lease.requests_size(), 1);
+}
+
+TEST_F(ServerTest, ALeaseWhoseAnswerGotLostIsGivenAgain) {
+  Start(3);
+  v1::LeaseResponse lost, lease;
+  ASSERT_TRUE(Lease(lost, 0).ok());
+  ASSERT_TRUE(Lease(lease, 0).ok());
+  EXPECT_EQ(lease.requests_size(), 3);
+  EXPECT_EQ(Submit(lost).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_TRUE(Submit(lease).ok());
 }
 
 TEST_F(ServerTest, MessagesOver16MiBAreRefused) {
