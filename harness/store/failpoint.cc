@@ -26,14 +26,14 @@ struct Setting {
     name = text.substr(0, std::min(colon, equals));
     action = equals == std::string::npos ? "" : text.substr(equals + 1);
     long count = 1;
-    bool good = action == "kill" || action == "error";
+    bool good = action == "kill" || action == "error" || action == "sticky";
     if (good && colon < equals) {
       const char* end = text.data() + equals;
       const auto parsed = std::from_chars(text.data() + colon + 1, end, count);
       good = parsed.ec == std::errc() && parsed.ptr == end && count > 0;
     }
     if (!good) {
-      std::fprintf(stderr, "H1BENCH_FAILPOINT=%s: expected NAME[:N]=kill|error\n", variable);
+      std::fprintf(stderr, "H1BENCH_FAILPOINT=%s: expected NAME[:N]=kill|error|sticky\n", variable);
       _exit(2);
     }
     left = count;
@@ -46,7 +46,9 @@ Status Failpoint(std::string_view group, std::string_view place) {
   static Setting setting;
   if (setting.left.load(std::memory_order_relaxed) <= 0) return {};
   if (setting.name != std::string(group).append(place)) return {};
-  if (setting.left.fetch_sub(1) != 1) return {};
+  const long left = setting.left.fetch_sub(1);
+  if (left != 1) return {};
+  if (setting.action == "sticky") setting.left = 1;
   if (setting.action == "kill") {
     kill(getpid(), SIGKILL);
     pause();

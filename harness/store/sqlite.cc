@@ -3,11 +3,13 @@
 #include <utility>
 
 #include "harness/store/failpoint.h"
+#include "harness/store/vfs.h"
 
 namespace h1bench {
 namespace {
 
 StatusCode CodeOf(int sqlite_code) {
+  if (sqlite_code == SQLITE_IOERR_DATA) return StatusCode::kCorrupt;
   switch (sqlite_code & 0xff) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
@@ -30,10 +32,11 @@ StatusCode CodeOf(int sqlite_code) {
 Status SqliteError(sqlite3* handle, const std::string& file, const std::string& what) {
   const int code = sqlite3_extended_errcode(handle);
   std::string hint;
+  if (code == SQLITE_IOERR_DATA) hint = ", a page's checksum is wrong";
   if (CodeOf(code) == StatusCode::kCorrupt)
-    hint = ". The file is damaged; copy it away and look at it with `sqlite3 FILE .recover`";
+    hint += ". The file is damaged; copy it away and look at it with `sqlite3 FILE .recover`";
   if ((code & 0xff) == SQLITE_FULL)
-    hint = ". Free some space and run `h1bench resume`; nothing acknowledged is lost";
+    hint += ". Free some space and run `h1bench resume`; nothing acknowledged is lost";
   return {CodeOf(code),
           fmt::format("{}: {}: {} (SQLite {}){}", file, what, sqlite3_errmsg(handle), code, hint)};
 }
@@ -86,13 +89,16 @@ std::string Statement::Text(int column) const {
 
 Result<std::unique_ptr<Database>> Database::Open(const std::filesystem::path& file,
                                                  bool read_only) {
+  if (RegisterVfs() != SQLITE_OK) return Internal("SQLite has no file system to work on");
   sqlite3* handle = nullptr;
   const int flags =
       (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
       SQLITE_OPEN_NOMUTEX;
-  const int code = sqlite3_open_v2(file.c_str(), &handle, flags, nullptr);
+  const int code = sqlite3_open_v2(file.c_str(), &handle, flags, kVfsName);
   std::unique_ptr<Database> database(new Database(handle, file.string()));
   if (code != SQLITE_OK) return database->Error("cannot open the database");
+  int reserved = kPageChecksumBytes;  // takes effect where the file is new
+  if (!read_only) sqlite3_file_control(handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, 5000);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "base/json.h"
+#include "harness/store/vfs.h"
 #include "tests/cli/run_process.h"
 #include "tests/paths.h"
 
@@ -16,7 +17,8 @@ using testing::Program;
 
 std::int64_t Execute(const std::string& file, const char* sql) {
   sqlite3* database = nullptr;
-  EXPECT_EQ(sqlite3_open(file.c_str(), &database), SQLITE_OK);
+  EXPECT_EQ(RegisterVfs(), SQLITE_OK);  // pages must keep their checksums
+  EXPECT_EQ(sqlite3_open_v2(file.c_str(), &database, SQLITE_OPEN_READWRITE, kVfsName), SQLITE_OK);
   std::int64_t value = 0;
   const auto take = [](void* out, int, char** columns, char**) {
     *static_cast<std::int64_t*>(out) = columns[0] == nullptr ? 0 : std::atoll(columns[0]);

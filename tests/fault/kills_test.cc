@@ -1,3 +1,4 @@
+#include "harness/store/vfs.h"
 #include "tests/fault/driver.h"
 
 /// Processes that are killed or stopped.
@@ -132,7 +133,10 @@ TEST_F(SlowKills, TheCheckerSeesDamage) {
     std::filesystem::copy_file(Db("calm"), Db("bad"),
                                std::filesystem::copy_options::overwrite_existing);
     sqlite3* handle = nullptr;
-    EXPECT_EQ(sqlite3_open(Db("bad").c_str(), &handle), SQLITE_OK);
+    // Through our VFS: page checksums would notice first.
+    EXPECT_EQ(RegisterVfs(), SQLITE_OK);
+    EXPECT_EQ(sqlite3_open_v2(Db("bad").c_str(), &handle, SQLITE_OPEN_READWRITE, kVfsName),
+              SQLITE_OK);
     EXPECT_EQ(sqlite3_exec(handle, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
         << sqlite3_errmsg(handle);
     sqlite3_close(handle);

@@ -10,6 +10,7 @@
 
 #include "base/sha256.h"
 #include "harness/store/lock.h"
+#include "harness/store/vfs.h"
 
 namespace h1bench {
 namespace {
@@ -212,7 +213,7 @@ TEST_F(StoreTest, ForeignNewerAndDamagedFilesAreRefused) {
   std::filesystem::remove(file_);
 
   { auto store = Open(); }
-  ASSERT_EQ(sqlite3_open(file_.c_str(), &raw), SQLITE_OK);
+  ASSERT_EQ(sqlite3_open_v2(file_.c_str(), &raw, SQLITE_OPEN_READWRITE, kVfsName), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(raw, "PRAGMA user_version=99", nullptr, nullptr, nullptr), SQLITE_OK);
   sqlite3_close(raw);
   auto newer = Store::Open(file_, Store::Mode::kReadOnly);
