@@ -8,6 +8,11 @@ const std::vector<Switch>& Switches() {
        &TaskOptions::bos,
        {"none", "once"},
        "nothing is put in front of the text, or BOS unless the text begins with it"},
+      {"log_softmax",
+       &TaskOptions::log_softmax,
+       {"fp32", "bf16"},
+       "log-likelihoods as fp32 logits give them, or rounded to bf16 as lm-eval has them of a bf16 "
+       "model, with its ties"},
       {"mmlu_prompt",
        &TaskOptions::mmlu_prompt,
        {"lm-eval", "original"},
@@ -34,10 +39,12 @@ const std::vector<Switch>& Switches() {
 
 void ApplySwitches(const TaskOptions& options, Request& request) {
   request.add_bos = options.bos == "once";
+  request.bf16_softmax = options.log_softmax == "bf16";
 }
 
 std::string SwitchNote(const TaskOptions& options) {
-  return options.bos == "once" ? ", BOS in front" : "";
+  return std::string(options.bos == "once" ? ", BOS in front" : "") +
+         (options.log_softmax == "bf16" ? ", log-softmax in bf16" : "");
 }
 
 }  // namespace h1bench::tasks

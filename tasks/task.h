@@ -26,7 +26,8 @@ struct Request {
   std::int64_t max_new_tokens = 0;
   double temperature = 0;
   double top_p = 1;
-  bool add_bos = false;  // one in front of a text that does not begin with it
+  bool add_bos = false;       // one in front of a text that does not begin with it
+  bool bf16_softmax = false;  // log-probabilities in bf16, with its ties
 };
 
 struct Response {
@@ -106,7 +107,7 @@ struct TaskOptions {
   std::string ruler_qa;                 // max or mean
   std::filesystem::path ruler_files;    // folder of upstream's JSON lines, instead of drawing
   std::string chat;  // "single" or "multiturn": the model's chat template; empty: none
-  std::string bos, mmlu_prompt, mmlu_average, mmlu_anatomy;  // tasks/switches.h
+  std::string bos, log_softmax, mmlu_prompt, mmlu_average, mmlu_anatomy;  // tasks/switches.h
   std::string gsm8k_compare, gsm8k_cot_dot;
   TokenCounter count_tokens;  // niah, ruler, mmlu_prompt: original; thread-safe
 };

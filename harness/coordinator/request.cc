@@ -41,8 +41,12 @@ Status ReadRequest(const Json& json, v1::Request& request) {
   request.set_temperature(temperature->as_double());
   request.set_top_p(top_p->as_double());
   request.set_sampling_key(sampling->as_string());
-  const Json* bos = json.Find("add_bos");
-  request.set_add_bos(bos != nullptr && bos->is_bool() && bos->as_bool());
+  const auto is_on = [&](const char* key) {
+    const Json* value = json.Find(key);
+    return value != nullptr && value->is_bool() && value->as_bool();
+  };
+  request.set_add_bos(is_on("add_bos"));
+  request.set_bf16_softmax(is_on("bf16_softmax"));
   return Status::Ok();
 }
 
@@ -78,6 +82,7 @@ std::string RequestJson(const tasks::Request& request, const std::string& sampli
   json.Set("sampling_key", sampling_key);
   // Only where it is on, so that the keys of older databases go on being found.
   if (request.add_bos) json.Set("add_bos", true);
+  if (request.bf16_softmax) json.Set("bf16_softmax", true);
   return WriteJson(json);
 }
 

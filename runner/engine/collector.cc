@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "runner/engine/bf16_softmax.h"
+
 namespace h1bench::engine {
 namespace {
 
@@ -70,6 +72,7 @@ void Collector::OnLogProb(const Wanted& wanted, double log_prob, bool is_argmax,
   for (const std::vector<double>& parts : entry.log_probs) {
     double sum = 0;
     for (double part : parts) sum += part;
+    if (requests_[static_cast<std::size_t>(wanted.request)].bf16_softmax) sum = RoundToBf16(sum);
     if (!std::isfinite(sum)) return Refuse(static_cast<std::size_t>(wanted.request), NotFinite());
     entry.response.loglikelihoods.push_back(sum);
   }

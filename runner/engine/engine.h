@@ -39,7 +39,10 @@ struct EngineRequest {
   std::string sampling_key;  // keys the counter-based generator when temperature > 0
   std::vector<std::int32_t> context_ids;
   std::vector<std::vector<std::int32_t>> continuation_ids;
-  bool add_bos = false;     // BOS in front of a text that does not begin with it: once, never twice
+  bool add_bos = false;  // BOS in front of a text that does not begin with it: once, never twice
+  /// Scoring: logits, log-probabilities and their sum are rounded to bf16 each, as PyTorch's
+  /// log_softmax over a bf16 model's logits does; runner/engine/bf16_softmax.h.
+  bool bf16_softmax = false;
   bool ignore_eos = false;  // generate exactly max_new_tokens (throughput, goldens)
 };
 

@@ -192,8 +192,10 @@ class Builder {
       std::vector<Row>& rows = At(node).rows;
       auto row = std::ranges::lower_bound(rows, position, {}, &Row::position);
       if (row == rows.end() || row->position != position)
-        row = rows.insert(row, {position, {}, {}});
-      row->wanted.push_back({source.request, source.sequence, static_cast<std::int32_t>(i)});
+        row = rows.insert(row, {position, {}, {}, false});
+      const bool bf16 = requests_[static_cast<std::size_t>(source.request)].bf16_softmax;
+      row->bf16 = row->bf16 || bf16;
+      row->wanted.push_back({source.request, source.sequence, static_cast<std::int32_t>(i), bf16});
       row->targets.push_back(source.data->targets[static_cast<std::size_t>(i)]);
     }
   }

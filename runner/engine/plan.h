@@ -12,6 +12,7 @@ namespace h1bench::engine {
 /// One log-probability somebody waits for: target `index` of a request's sequence.
 struct Wanted {
   std::int32_t request = 0, sequence = 0, index = 0;
+  bool bf16 = false;  // its log-probability is rounded: EngineRequest::bf16_softmax
 };
 
 /// A row to read: the logits after the token at `position` (absolute).
@@ -19,6 +20,7 @@ struct Row {
   std::int64_t position = 0;
   std::vector<Wanted> wanted;
   std::vector<std::int32_t> targets;  // the ids, one for each of `wanted`
+  bool bf16 = false;                  // all logits are read, for EngineRequest::bf16_softmax
 };
 
 /// A stretch [begin, end) of tokens computed once. Children go on from its end. A node with

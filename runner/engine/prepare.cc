@@ -177,6 +177,7 @@ std::size_t TrailingWhitespace(std::string_view text) {
 
 Prepared Prepare(const EngineRequest& request, const Rules& rules) {
   Prepared out;
+  out.bf16_softmax = request.bf16_softmax;
   const bool scoring = !request.continuations.empty() || !request.continuation_ids.empty();
   const bool ids = scoring ? !request.continuation_ids.empty() : !request.context_ids.empty();
   if (!ids && request.add_bos && !rules.bos_id)

@@ -26,6 +26,7 @@ struct Prepared {
   std::vector<Sequence> sequences;  // one a continuation; one for a generation
   std::int64_t prompt_tokens = 0;   // of sequences[0].input
   std::int64_t truncated_tokens = 0;
+  bool bf16_softmax = false;  // its rows need all logits
 };
 
 /// What turns requests into ids, always in the same way.

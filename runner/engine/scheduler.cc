@@ -1,8 +1,17 @@
 #include "runner/engine/scheduler.h"
 
 #include <algorithm>
+#include <optional>
+
+#include "runner/engine/bf16_softmax.h"
 
 namespace h1bench::engine {
+namespace {
+
+/// Rows of one Forward when all logits of some are read: 64 rows of 131 072 logits are 32 MiB.
+constexpr std::int64_t kFullRows = 64;
+
+}  // namespace
 
 Scheduler::Scheduler(Backend& backend, Clock& clock, const SchedulerLimits& limits,
                      const Plan& plan, std::vector<Generation>& generations, Listener& listener,
@@ -17,8 +26,12 @@ Scheduler::Scheduler(Backend& backend, Clock& clock, const SchedulerLimits& limi
       states_(plan.nodes.size()),
       rank_(plan.nodes.size()) {
   const BackendOptions& options = backend.options();
-  limits_.max_batch = std::clamp<std::int64_t>(
-      limits.max_batch, 1, std::min(options.max_batch_tokens, options.max_batch_rows));
+  max_rows_ = options.max_batch_rows;
+  for (const Node& node : plan.nodes) {
+    if (std::ranges::any_of(node.rows, &Row::bf16)) max_rows_ = std::min(max_rows_, kFullRows);
+  }
+  limits_.max_batch =
+      std::clamp<std::int64_t>(limits.max_batch, 1, std::min(options.max_batch_tokens, max_rows_));
   limits_.prefill_chunk =
       std::clamp<std::int64_t>(limits.prefill_chunk, 1, options.max_batch_tokens);
   InitStates();
@@ -58,13 +71,13 @@ bool Scheduler::Borrows(std::int32_t index) const {
   const Node& node = At(index);
   return node.parent != 0 && !node.junction() && node.generates < 0 &&
          node.tokens() <= limits_.prefill_chunk &&
-         static_cast<std::int64_t>(node.rows.size()) <= backend_.options().max_batch_rows;
+         static_cast<std::int64_t>(node.rows.size()) <= max_rows_;
 }
 
 Status Scheduler::Step() {
   Batch batch;
   batch.tokens_left = backend_.options().max_batch_tokens;
-  batch.rows_left = backend_.options().max_batch_rows;
+  batch.rows_left = max_rows_;
   batch.segments_left = limits_.max_batch;
   AddDecodes(batch);
   AddRunning(batch);
@@ -182,6 +195,10 @@ void Scheduler::AddChunk(std::int32_t index, SlotId slot, bool keep, Batch& batc
     }
     segment.rows.push_back(
         {static_cast<std::int32_t>(it->position - state.position), it->targets, nullptr});
+    if (it->bf16) {
+      batch.logits.emplace_back(static_cast<std::size_t>(backend_.shape().vocab));
+      segment.rows.back().full = batch.logits.back().data();
+    }
     ++item.rows;
   }
   if (state.wants_last && state.position + tokens == node.end) {
@@ -227,14 +244,31 @@ Status Scheduler::Forward(Batch& batch) {
   std::span<RowResult> rest = results;
   for (std::size_t i = 0; i < batch.items.size(); ++i) {
     const std::size_t rows = batch.segments[i].rows.size();
-    Deliver(batch.items[i], rest.first(rows), now);
+    Deliver(batch.items[i], batch.segments[i], rest.first(rows), now);
     rest = rest.subspan(rows);
   }
   std::erase_if(decoding_, [this](std::int32_t node) { return GenerationOf(node).done(); });
   return Status::Ok();
 }
 
-void Scheduler::Deliver(const Item& item, std::span<RowResult> results, Listener::Time now) {
+void Scheduler::DeliverRow(const Row& row, const RowQuery& query, const RowResult& result,
+                           Listener::Time now) {
+  std::optional<Bf16LogSoftmax> rounded;
+  if (row.bf16)
+    rounded.emplace(std::span(query.full, static_cast<std::size_t>(backend_.shape().vocab)));
+  for (std::size_t k = 0; k < row.wanted.size(); ++k) {
+    const Wanted& wanted = row.wanted[k];
+    const std::int32_t id = row.targets[k];
+    if (wanted.bf16)
+      listener_.OnLogProb(wanted, rounded->LogProb(id), rounded->argmax() == id, now);
+    else
+      listener_.OnLogProb(wanted, static_cast<double>(result.target_logits[k]) - result.log_sum_exp,
+                          result.argmax == id, now);
+  }
+}
+
+void Scheduler::Deliver(const Item& item, const Segment& segment, std::span<RowResult> results,
+                        Listener::Time now) {
   const Node& node = At(item.node);
   State& state = Of(item.node);
   if (item.decode) {
@@ -243,13 +277,8 @@ void Scheduler::Deliver(const Item& item, std::span<RowResult> results, Listener
     if (generation.done()) EndGeneration(item.node, now);
     return;
   }
-  for (std::size_t i = 0; i < item.rows; ++i) {
-    const Row& row = node.rows[item.first_row + i];
-    for (std::size_t k = 0; k < row.wanted.size(); ++k)
-      listener_.OnLogProb(row.wanted[k],
-                          static_cast<double>(results[i].target_logits[k]) - results[i].log_sum_exp,
-                          results[i].argmax == row.targets[k], now);
-  }
+  for (std::size_t i = 0; i < item.rows; ++i)
+    DeliverRow(node.rows[item.first_row + i], segment.rows[i], results[i], now);
   if (item.last_merged || item.extra) state.last = std::move(results.back());
   if (state.position == node.end) FinishNode(item.node, now);
 }

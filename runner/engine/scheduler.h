@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <set>
 #include <span>
@@ -82,6 +83,7 @@ class Scheduler {
   struct Batch {
     std::vector<Segment> segments;
     std::vector<Item> items;
+    std::deque<std::vector<float>> logits;  // of rows with bf16; a deque: pointers stay good
     std::int64_t tokens_left = 0, rows_left = 0, segments_left = 0;
   };
   enum class Admission { kBegun, kNoMemory, kFull };
@@ -103,7 +105,10 @@ class Scheduler {
   void AddChunk(std::int32_t node, SlotId slot, bool keep, Batch& batch);
 
   Status Forward(Batch& batch);
-  void Deliver(const Item& item, std::span<RowResult> results, Listener::Time now);
+  void Deliver(const Item& item, const Segment& segment, std::span<RowResult> results,
+               Listener::Time now);
+  void DeliverRow(const Row& row, const RowQuery& query, const RowResult& result,
+                  Listener::Time now);
   void FinishNode(std::int32_t node, Listener::Time now);
   void StartGeneration(std::int32_t node, const RowResult& row, std::span<const float> logits,
                        Listener::Time now);
@@ -114,6 +119,7 @@ class Scheduler {
   Backend& backend_;
   Clock& clock_;
   SchedulerLimits limits_;
+  std::int64_t max_rows_ = 0;  // queries of one Forward at most
   const Plan& plan_;
   std::vector<Generation>& generations_;
   Listener& listener_;

@@ -43,6 +43,7 @@ EngineRequest FromWire(const v1::Request& request, std::int64_t tag) {
   out.top_p = request.top_p();
   out.sampling_key = request.sampling_key();
   out.add_bos = request.add_bos();
+  out.bf16_softmax = request.bf16_softmax();
   return out;
 }
 

@@ -114,6 +114,8 @@ class Custom final : public Task {
     std::vector<std::string> allowed = {"shots", "limit", "fewshot_world_size", "chat"};
     if (!file_.multiple_choice)
       allowed.insert(allowed.end(), {"max_new_tokens", "repeats", "temperature", "top_p"});
+    else
+      allowed.push_back("log_softmax");
     H1_RETURN_IF_ERROR(CheckAllowed(file_.name, options, allowed));
     H1_RETURN_IF_ERROR(CheckSampling(file_.name, options));
     H1_ASSIGN_OR_RETURN(chat_, ParseChatForm(file_.name, options.chat));

@@ -43,9 +43,9 @@ Status CheckRows(const std::filesystem::path& file, const std::vector<Row>& rows
 class Mmlu final : public Task {
  public:
   Status Load(const TaskOptions& options) {
-    H1_RETURN_IF_ERROR(CheckAllowed(
-        "mmlu", options,
-        {"shots", "subjects", "limit", "chat", "mmlu_prompt", "mmlu_average", "mmlu_anatomy"}));
+    H1_RETURN_IF_ERROR(CheckAllowed("mmlu", options,
+                                    {"shots", "subjects", "limit", "chat", "log_softmax",
+                                     "mmlu_prompt", "mmlu_average", "mmlu_anatomy"}));
     H1_RETURN_IF_ERROR(ReadSwitches(options));
     H1_ASSIGN_OR_RETURN(chat_, ParseChatForm("mmlu", options.chat));
     H1_ASSIGN_OR_RETURN(shots_, Or("mmlu", "shots", options.shots, 5, 0, 5));

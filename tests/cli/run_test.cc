@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <map>
 
 #include "base/json.h"
@@ -270,6 +271,41 @@ TEST(RunErrorsTest, MistakesHaveTheirExitCodes) {
     EXPECT_EQ(program.Wait(), code) << arguments[0] << ": " << program.err();
     EXPECT_FALSE(program.err().empty());
   }
+}
+
+/// Switches of the engine: from the suite to the ids that were fed, and into the report.
+TEST_F(SlowRunTest, EngineSwitchesAreFedAndReported) {
+  const std::string demo = (testing::SourceDir() / "demo").string();
+  std::ofstream(folder_ / "suite.yaml")
+      << "name: switches\ndata: " << demo << "/data\nmodels:\n  - {path: " << demo
+      << "/models/toy}\ntasks:\n"
+         "  - {task: mmlu, name: plain, shots: 0, limit: 2, subjects: [anatomy]}\n"
+         "  - {task: mmlu, name: switched, shots: 0, limit: 2, subjects: [anatomy], bos: once, "
+         "log_softmax: bf16}\n";
+  Digest("run", "switches", {});
+  Program samples(folder_, "samples", {"samples", "--db", Db("switches")});
+  ASSERT_EQ(samples.Wait(), 0) << samples.err();
+  std::istringstream lines(samples.out());
+  int switched = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const Json sample = ParseJson(line).value();
+    const bool on = sample.Find("task")->as_string() == "switched";
+    switched += on;
+    const auto& ids = sample.Find("first_ids")->as_array();
+    EXPECT_EQ(ids[0].as_int() == 2, on) << line;  // the toy's BOS
+    EXPECT_NE(ids[1].as_int(), 2) << line;
+    bool bf16 = true;
+    for (const Json& value : sample.Find("loglikelihoods")->as_array()) {
+      const auto number = static_cast<float>(value.as_double());
+      bf16 = bf16 && (std::bit_cast<std::uint32_t>(number) & 0xffffU) == 0 &&
+             static_cast<double>(number) == value.as_double();
+    }
+    EXPECT_EQ(bf16, on) << line;
+  }
+  EXPECT_EQ(switched, 2);
+  Program report(folder_, "report", {"report", "--db", Db("switches"), "--format", "md"});
+  ASSERT_EQ(report.Wait(), 0) << report.err();
+  EXPECT_NE(report.out().find(", BOS in front, log-softmax in bf16"), std::string::npos);
 }
 
 /// The toy is a base model: chat is refused before anything runs, and the message says where.

@@ -113,7 +113,7 @@ TEST(RequestTest, EveryFieldChangesTheKey) {
     if (field == 4) ++other.repeat;
     expect_new(other, request, "k");
   }
-  for (int field = 0; field < 7; ++field) {
+  for (int field = 0; field < 8; ++field) {
     tasks::Request other = request;
     if (field == 0) other.context += "x";
     if (field == 1) other.continuations.push_back(" B");
@@ -122,6 +122,7 @@ TEST(RequestTest, EveryFieldChangesTheKey) {
     if (field == 4) other.temperature = 0.6;
     if (field == 5) other.top_p = 1;
     if (field == 6) other.add_bos = true;
+    if (field == 7) other.bf16_softmax = true;
     expect_new(identity, other, "k");
   }
   expect_new(identity, request, "l");
@@ -148,6 +149,10 @@ TEST(RequestTest, TheWireCarriesWhatTheStoreKeeps) {
   switched.add_bos = true;
   sample.request_json = RequestJson(switched, "");
   EXPECT_TRUE(ToWire(sample)->add_bos());
+  EXPECT_FALSE(ToWire(sample)->bf16_softmax());
+  switched.bf16_softmax = true;
+  sample.request_json = RequestJson(switched, "");
+  EXPECT_TRUE(ToWire(sample)->bf16_softmax());
   sample.request_json = "{\"continuations\":[]}";
   EXPECT_EQ(ToWire(sample).status().code(), StatusCode::kCorrupt);
 }

@@ -198,7 +198,7 @@ TEST_F(CustomErrors, OptionsThatDoNotApply) {
   options.max_new_tokens = 5;
   EXPECT_EQ(Refusal(Choose(), options),
             "task t: the option max_new_tokens does not apply. It takes: shots limit "
-            "fewshot_world_size chat");
+            "fewshot_world_size chat log_softmax");
   options = {};
   options.depths = {5};
   EXPECT_EQ(Refusal(Generate(), options),

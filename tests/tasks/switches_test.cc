@@ -213,6 +213,14 @@ TEST_F(SwitchTest, EngineSwitchesReachTheRequestAndTheProtocol) {
   ApplySwitches(options, request);
   EXPECT_TRUE(request.add_bos);
   EXPECT_EQ(SwitchNote(options), ", BOS in front");
+  EXPECT_FALSE(request.bf16_softmax);
+  options.log_softmax = "bf16";
+  ApplySwitches(options, request);
+  EXPECT_TRUE(request.bf16_softmax);
+  EXPECT_EQ(SwitchNote(options), ", BOS in front, log-softmax in bf16");
+  EXPECT_NE(Refusal("gsm8k", options).find("log_softmax does not apply"), std::string::npos);
+  options.subjects = {"anatomy"};
+  EXPECT_NE(Load("mmlu", options), nullptr);
 }
 
 }  // namespace
