@@ -55,6 +55,11 @@ int WgmmaTokenTile(std::int64_t rows);
 int MmaTokenTile(std::int64_t rows);
 
 #if defined(__CUDACC__) || defined(H1_CUDA_EMULATION)
+template <typename In>
+H1_DEVICE float SwiGlu(float gate, float up, float factor) {
+  return up * Silu(gate * factor, In{});
+}
+
 /// Two numbers of one token from the accumulators, at weight rows n and n + 8, to where they go.
 template <typename In>
 H1_DEVICE void Finish(const GemmArgs& a, std::int64_t row, std::int64_t n, float low, float high) {
@@ -65,7 +70,7 @@ H1_DEVICE void Finish(const GemmArgs& a, std::int64_t row, std::int64_t n, float
     float gate = low, up = high;
     if (a.bias != nullptr) gate = gate + a.bias[i];
     if (a.bias_up != nullptr) up = up + a.bias_up[i];
-    Store(static_cast<In*>(a.out) + row * a.ldo + i, up * Silu(gate * a.factor));
+    Store(static_cast<In*>(a.out) + row * a.ldo + i, SwiGlu<In>(gate, up, a.factor));
     return;
   }
   float* out = static_cast<float*>(a.out) + row * a.ldo;

@@ -3,14 +3,14 @@
 // steps, so neither the tile's width nor its place can change its bits.
 #include <algorithm>
 
-#include "kernels/cuda/gemm.h"
+#include "kernels/cuda/gemm_epilogue.h"
 #include "kernels/cuda/wgmma.h"
 
 namespace h1bench::H1_CUDA_NAMESPACE {
 namespace {
 
 constexpr int kStep = 64;
-constexpr int kRing = 200 * 1024;  // bytes of shared memory for stages
+constexpr int kShared = 227 * 1024;  // bytes of shared memory that a block may have
 constexpr int kBlocks = 132;       // resident at once on the cards with wgmma; any number is right
 constexpr int kBand = 8;           // token tiles that neighbouring blocks share weights over
 
@@ -18,15 +18,17 @@ template <int kTokens, int kGroups>
 struct Tile {
   static constexpr int kWeightBytes = 64 * kGroups * 128, kTokenBytes = kTokens * 128;
   static constexpr int kStageBytes = kWeightBytes + kTokenBytes;
-  static constexpr int kFits = kRing / kStageBytes;
+  // Wide tiles leave by the copy engine.
+  static constexpr int kOutBytes = kTokens == 256 ? kGroups * kStoreBytes : 0;
+  static constexpr int kFits = (kShared - 2048 - kOutBytes) / kStageBytes;
   static constexpr int kStages = kFits < 12 ? kFits : 12;
   static constexpr int kThreads = 128 * (kGroups + 1);
   static constexpr const char* kName = kTokens == 256   ? "gemm_wgmma_256"
                                        : kTokens == 128 ? "gemm_wgmma_128"
                                                         : "gemm_wgmma_64";
-  // Barriers after the ring, and room to align it.
-  static constexpr std::size_t kShared =
-      static_cast<std::size_t>(kStages) * kStageBytes + 2 * kStages * sizeof(Barrier) + 1024;
+  // Room for results and barriers after the ring.
+  static constexpr std::size_t kBytes = static_cast<std::size_t>(kStages) * kStageBytes +
+                                        kOutBytes + 2 * kStages * sizeof(Barrier) + 1024;
 };
 
 /// Which tile a block makes: bands of kBand token tiles, and in a band the weights move slowly, so
@@ -43,69 +45,16 @@ H1_DEVICE TilePlace PlaceOf(std::int64_t block, std::int64_t weight_tiles,
   return {in_band / height, band * kBand + in_band % height};
 }
 
-/// What an epilogue knows of a thread's two weight rows, n and n + 8.
-struct Rows {
-  float scale[2], bias[2];
-  bool there[2];
-};
-H1_DEVICE Rows RowsOf(const GemmArgs& a, std::int64_t n) {
-  Rows out;
-  H1_UNROLL
-  for (int i = 0; i < 2; ++i) {
-    const std::int64_t row = n + 8 * i;
-    out.there[i] = row < a.n;
-    const bool add = a.epilogue == Epilogue::kAdd;
-    out.scale[i] = add ? a.factor : a.scale != nullptr && out.there[i] ? a.scale[row] : 1.0F;
-    out.bias[i] = a.bias != nullptr && out.there[i] ? a.bias[row] : 0.0F;
-  }
-  return out;
-}
-
-/// The same arithmetic as Finish (gemm.h), for a thread's whole share: what depends on the weight
-/// row is read once, and the residual's old values before the first store.
-template <int kTokens>
-H1_DEVICE void FinishTile(const GemmArgs& a, std::int64_t row0, std::int64_t n, int lane,
-                          const float (&sum)[kTokens / 2]) {
-  if (a.epilogue == Epilogue::kSwiGlu) {
-    H1_UNROLL
-    for (int j = 0; j < kTokens / 8; ++j) {
-      const std::int64_t token = row0 + j * 8 + lane % 4 * 2;
-      Finish<Bf16>(a, token, n, sum[j * 4], sum[j * 4 + 2]);
-      Finish<Bf16>(a, token + 1, n, sum[j * 4 + 1], sum[j * 4 + 3]);
-    }
-    return;
-  }
-  const Rows rows = RowsOf(a, n);
-  const bool add = a.epilogue == Epilogue::kAdd;
-  float* out = static_cast<float*>(a.out) + (row0 + lane % 4 * 2) * a.ldo + n;
-  const std::int64_t left = a.rows - row0 - lane % 4 * 2;
-  H1_UNROLL
-  for (int j = 0; j < kTokens / 8; j += 2) {
-    float old[8];
-    H1_UNROLL
-    for (int i = 0; i < 8; ++i) {
-      const int token = (j + i / 4) * 8 + i % 2, low = i / 2 % 2;
-      old[i] = add && token < left && rows.there[low] ? out[token * a.ldo + 8 * low] : 0.0F;
-    }
-    H1_UNROLL
-    for (int i = 0; i < 8; ++i) {
-      const int token = (j + i / 4) * 8 + i % 2, low = i / 2 % 2;
-      if (token >= left || !rows.there[low]) continue;
-      const float v = sum[(j + i / 4) * 4 + i % 4] * rows.scale[low] + rows.bias[low];
-      out[token * a.ldo + 8 * low] = add ? old[i] + v : v;
-    }
-  }
-}
-
 /// A block makes tile after tile; the copies for the next run while this one's results leave.
 template <int kTokens, int kGroups>
 __global__ void __launch_bounds__(Tile<kTokens, kGroups>::kThreads, 1)
     WgmmaKernel(const __grid_constant__ TensorMap weights, const __grid_constant__ TensorMap tokens,
-                GemmArgs a, int tiles) {
+                const __grid_constant__ TensorMap out, GemmArgs a, int tiles, bool by_copies) {
 #if defined(H1_CUDA_EMULATION) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
   using T = Tile<kTokens, kGroups>;
   H1_DYNAMIC_SHARED(shared);
-  auto* const full = reinterpret_cast<Barrier*>(shared + T::kStages * T::kStageBytes);
+  unsigned char* const results = shared + T::kStages * T::kStageBytes;
+  auto* const full = reinterpret_cast<Barrier*>(results + T::kOutBytes);
   Barrier* const empty = full + T::kStages;
   const int thread = static_cast<int>(threadIdx.x), group = thread / 128;
   const int steps = static_cast<int>(RoundUp(a.k, kPadK) / kStep);
@@ -161,22 +110,45 @@ __global__ void __launch_bounds__(Tile<kTokens, kGroups>::kThreads, 1)
     }
     WgmmaWait<0>();
     if (lane == 0) BarrierArrive(empty + before);
-    FinishTile<kTokens>(a, place.token * kTokens,
-                        (place.weight * kGroups + group - 1) * 64 + warp * 16 + lane / 4, lane, sum);
+    const std::int64_t n0 = (place.weight * kGroups + group - 1) * 64;
+    if constexpr (T::kOutBytes > 0) {
+      if (by_copies) {
+        StoreTileByCopies<kTokens>(a, &out, static_cast<int>(place.token) * kTokens,
+                                   static_cast<int>(n0), thread, group,
+                                   results + (group - 1) * kStoreBytes, sum);
+        continue;
+      }
+    }
+    FinishTile<kTokens>(a, place.token * kTokens, n0 + warp * 16 + lane / 4, lane, sum);
   }
+  if (T::kOutBytes > 0 && by_copies && thread % 128 == 0) StoreWait();
 #endif
+}
+
+/// Whether the copy engine can address the output.
+bool ByCopies(const GemmArgs& a) {
+  const std::int64_t element = a.epilogue == Epilogue::kSwiGlu ? 2 : 4;
+  return a.ldo * element % 16 == 0 && reinterpret_cast<std::uintptr_t>(a.out) % 16 == 0;
+}
+TensorMap OutputMap(const GemmArgs& a) {
+  const bool swiglu = a.epilogue == Epilogue::kSwiGlu;
+  return MakeTensorMap({a.out, a.rows, swiglu ? a.columns : a.n, a.ldo, swiglu ? 2 : 4, kStoreTokens,
+                        32});
 }
 
 template <int kTokens, int kGroups>
 void Run(const GemmArgs& a, Stream stream) {
   using T = Tile<kTokens, kGroups>;
   const std::int64_t k = RoundUp(a.k, kPadK);
-  const TensorMap weights = MakeTensorMap(a.weight, RoundUp(a.n, kPadN), k, 64 * kGroups);
-  const TensorMap tokens = MakeTensorMap(a.in, a.rows, a.ldi, kTokens);
+  const TensorMap weights =
+      MakeTensorMap({a.weight, RoundUp(a.n, kPadN), k, k, 2, 64 * kGroups, kStep});
+  const TensorMap tokens = MakeTensorMap({a.in, a.rows, a.ldi, a.ldi, 2, kTokens, kStep});
+  const bool by_copies = T::kOutBytes > 0 && ByCopies(a);
   const std::int64_t tiles = CeilDiv(a.n, 64 * kGroups) * CeilDiv(a.rows, kTokens);
   const auto blocks = static_cast<unsigned>(std::min<std::int64_t>(tiles, kBlocks));
-  Launch(T::kName, WgmmaKernel<kTokens, kGroups>, {dim3(blocks), dim3(T::kThreads), T::kShared},
-         stream, weights, tokens, a, static_cast<int>(tiles));
+  Launch(T::kName, WgmmaKernel<kTokens, kGroups>, {dim3(blocks), dim3(T::kThreads), T::kBytes},
+         stream, weights, tokens, by_copies ? OutputMap(a) : tokens, a, static_cast<int>(tiles),
+         by_copies);
 }
 
 }  // namespace

@@ -10,6 +10,25 @@ namespace h1bench::H1_CUDA_NAMESPACE {
 #ifdef H1_CUDA_EMULATION
 
 #define __grid_constant__
+}  // namespace h1bench::H1_CUDA_NAMESPACE
+namespace h1bench::emulation {
+/// Calls f(byte in the tile, where it belongs or null past the end) for every element of a tile.
+template <typename Function>
+void EachOfTile(const cuda_emulated::TensorFacts& map, int column, int row, const Function& f) {
+  const int row_bytes = map.box_columns * map.element;
+  for (int r = 0; r < map.box_rows; ++r) {
+    for (int c = 0; c < map.box_columns; ++c) {
+      const int at = c * map.element;
+      const bool inside = row + r < map.rows && column + c < map.columns;
+      auto* const base = static_cast<std::byte*>(const_cast<void*>(map.base));
+      f(cuda_emulated::TileByte(row_bytes, r, at / 16) + at % 16,
+        inside ? base + ((row + r) * map.ld + column + c) * map.element : nullptr);
+    }
+  }
+}
+}  // namespace h1bench::emulation
+namespace h1bench::H1_CUDA_NAMESPACE {
+
 /// Arrivals still missing and bytes still on their way in this phase, and the phase.
 struct alignas(8) Barrier {
   std::int16_t missing, expected;
@@ -38,19 +57,34 @@ H1_DEVICE void BarrierWait(Barrier* b, int phase) {
 }
 H1_DEVICE void CopyTile(unsigned char* shared, const TensorMap* map, int column, int row,
                         Barrier* barrier) {
-  for (int r = 0; r < map->box_rows; ++r) {
-    for (int piece = 0; piece < 8; ++piece) {
-      unsigned char* to = shared + Swizzled(r, piece);
-      if (row + r < map->rows && column + piece * 8 < map->columns) {
-        std::memcpy(to, map->base + ((row + r) * map->columns + column + piece * 8) * 2, 16);
-      } else {
-        std::memset(to, 0, 16);
-      }
-    }
-  }
-  barrier->bytes_phase -= map->box_rows * 128 * 2;
+  emulation::EachOfTile(*map, column, row, [&](int byte, std::byte* at) {
+    at == nullptr ? std::memset(shared + byte, 0, static_cast<std::size_t>(map->element))
+                  : std::memcpy(shared + byte, at, static_cast<std::size_t>(map->element));
+  });
+  barrier->bytes_phase -= map->box_rows * map->box_columns * map->element * 2;
   BarrierFlip(*barrier);
 }
+H1_DEVICE void StoreTile(const unsigned char* shared, const TensorMap* map, int column, int row) {
+  emulation::EachOfTile(*map, column, row, [&](int byte, std::byte* at) {
+    if (at != nullptr) std::memcpy(at, shared + byte, static_cast<std::size_t>(map->element));
+  });
+}
+H1_DEVICE void AddTile(const unsigned char* shared, const TensorMap* map, int column, int row) {
+  emulation::EachOfTile(*map, column, row, [&](int byte, std::byte* at) {
+    if (at == nullptr) return;
+    float sum, more;
+    std::memcpy(&sum, at, 4);
+    std::memcpy(&more, shared + byte, 4);
+    sum += more;
+    std::memcpy(at, &sum, 4);
+  });
+}
+H1_DEVICE void StoreFence() {}
+H1_DEVICE void StoreCommit() {}
+template <int kLeft>
+H1_DEVICE void StoreReadWait() {}
+H1_DEVICE void StoreWait() {}
+H1_DEVICE void GroupBarrier(int id) { emulation::NamedBarrier(id, 128); }
 H1_DEVICE void WgmmaFence() {}
 H1_DEVICE void WgmmaCommit() {}
 template <int kLeft>
@@ -100,6 +134,31 @@ H1_DEVICE void CopyTile(unsigned char* shared, const TensorMap* map, int column,
       "l"(map), "r"(SharedAddress(barrier)), "r"(column), "r"(row)
       : "memory");
 }
+/// A tile from shared memory to its place, or added to what is there (fp32; one rounding). By one
+/// thread, after StoreFence by all that wrote and a barrier; done after StoreWait of that thread,
+/// read after StoreReadWait.
+H1_DEVICE void StoreTile(const unsigned char* shared, const TensorMap* map, int column, int row) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.global.shared::cta.tile.bulk_group [%0, {%2, %3}], [%1];" ::"l"(map),
+      "r"(SharedAddress(shared)), "r"(column), "r"(row)
+      : "memory");
+}
+H1_DEVICE void AddTile(const unsigned char* shared, const TensorMap* map, int column, int row) {
+  asm volatile(
+      "cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group [%0, {%2, %3}], "
+      "[%1];" ::"l"(map),
+      "r"(SharedAddress(shared)), "r"(column), "r"(row)
+      : "memory");
+}
+H1_DEVICE void StoreFence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+H1_DEVICE void StoreCommit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+template <int kLeft>
+H1_DEVICE void StoreReadWait() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kLeft) : "memory");
+}
+H1_DEVICE void StoreWait() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
+/// A barrier of one warpgroup; `id` from 1 on.
+H1_DEVICE void GroupBarrier(int id) { asm volatile("bar.sync %0, 128;" ::"r"(id) : "memory"); }
 #endif
 #if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
 H1_DEVICE void WgmmaFence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }

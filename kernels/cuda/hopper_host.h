@@ -8,18 +8,28 @@
 
 namespace h1bench::H1_CUDA_NAMESPACE {
 
-/// A matrix (rows, columns) of bf16 in device memory that is copied in tiles of (box_rows, 64),
-/// each to 128-byte swizzled rows. Rows past the end come as zeros.
-#ifdef H1_CUDA_EMULATION
-struct TensorMap {
-  const std::byte* base;
-  std::int64_t rows, columns;
-  int box_rows;
+/// A matrix in device memory that the copy engine moves in tiles, whose rows lie swizzled in shared
+/// memory (TileByte). What lies past the matrix's end comes as zeros and is not written.
+struct TensorFacts {
+  const void* base = nullptr;  // 16-byte aligned
+  std::int64_t rows = 0, columns = 0, ld = 0;
+  int element = 2;                    // bytes: 2 bf16, 4 fp32; ld * element a multiple of 16
+  int box_rows = 0, box_columns = 0;  // of a tile; rows of 64 or 128 bytes
+  auto operator<=>(const TensorFacts&) const = default;
 };
+#ifdef H1_CUDA_EMULATION
+using TensorMap = TensorFacts;
 #else
 using TensorMap = CUtensorMap;
 #endif
 /// Host. A failure is noted (device.h).
-TensorMap MakeTensorMap(const void* base, std::int64_t rows, std::int64_t columns, int box_rows);
+TensorMap MakeTensorMap(const TensorFacts& facts);
+
+/// Where 16-byte piece `piece` of row `row` of a tile lies. Rows of 128 bytes are turned by the
+/// row, rows of 64 by every other one.
+H1_HOST_DEVICE int TileByte(int row_bytes, int row, int piece) {
+  const int turn = row_bytes == 128 ? row & 7 : row >> 1 & 3;
+  return row * row_bytes + ((piece ^ turn) << 4);
+}
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE

@@ -19,7 +19,7 @@ H1_DEVICE void Convolve(const Dims& d, const StateLayout& layout, const DeviceSe
                                   row - segment.first_row - (d.taps - 1) + k, layer);
       if (in != nullptr) sum = fmaf(w.conv[k * d.channels + c], in[c], sum);
     }
-    Store(out + row * d.channels + c, Silu(sum));
+    Store(out + row * d.channels + c, Silu(sum, Out{}));
   }
 }
 
@@ -45,7 +45,8 @@ H1_DEVICE void ConvolveFour(const Dims& d, const StateLayout& layout, const Devi
       sum.x = fmaf(tap.x, x.x, sum.x), sum.y = fmaf(tap.y, x.y, sum.y);
       sum.z = fmaf(tap.z, x.z, sum.z), sum.w = fmaf(tap.w, x.w, sum.w);
     }
-    StoreFour(out + row * channels + c, Silu(sum.x), Silu(sum.y), Silu(sum.z), Silu(sum.w));
+    StoreFour(out + row * channels + c, Silu(sum.x, Out{}), Silu(sum.y, Out{}), Silu(sum.z, Out{}),
+              Silu(sum.w, Out{}));
   }
 }
 

@@ -77,13 +77,13 @@ __global__ void __launch_bounds__(kThreads)
   const float* z = wide + row * d.wide + d.z + first;
   Sum sum = 0;
   for (std::int64_t i = threadIdx.x; i < size; i += kThreads) {
-    const float v = d.norm_before_gate ? from[i] : from[i] * Silu(z[i]);
+    const float v = d.norm_before_gate ? from[i] : from[i] * Silu(z[i], T{});
     sum = AddSquare(v, sum);
   }
   sum = BlockSum<kThreads>(sum, scratch);
   const float scale = InverseRoot(sum / static_cast<Sum>(size) + static_cast<Sum>(d.norm_eps));
   for (std::int64_t i = threadIdx.x; i < size; i += kThreads) {
-    const float gate = Silu(z[i]);
+    const float gate = Silu(z[i], T{});
     const float v = d.norm_before_gate ? from[i] * scale * weight[first + i] * gate
                                        : from[i] * gate * scale * weight[first + i];
     Store(mixed + row * ldo + first + i, v * d.ssm_out);

@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(kThreads)
         buffers.y[row * d.ssm_inner + column] = y;
       } else {
         const float z = buffers.wide[row * d.wide + d.z + column];
-        Store(static_cast<T*>(buffers.mixed) + row * ldo + column, y * Silu(z) * d.ssm_out);
+        Store(static_cast<T*>(buffers.mixed) + row * ldo + column, y * Silu(z, T{}) * d.ssm_out);
       }
     }
     token = next;

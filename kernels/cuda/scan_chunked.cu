@@ -177,7 +177,7 @@ H1_DEVICE void Write(const Dims& d, const Buffers& buffers, const Place& at, con
           make_float2(first, second);
     } else {
       *reinterpret_cast<unsigned*>(mixed + place.t * ldo + place.column) =
-          PackBf16(first * Silu(z[i].x) * d.ssm_out, second * Silu(z[i].y) * d.ssm_out);
+          PackBf16(first * Silu(z[i].x, Bf16{}) * d.ssm_out, second * Silu(z[i].y, Bf16{}) * d.ssm_out);
     }
   }
 }

@@ -99,7 +99,7 @@ H1_DEVICE void WriteEight(const Dims& d, const Buffers& buffers, const DeviceSeg
       buffers.y[row * d.ssm_inner + column] = shared.y[t][p];
     } else {
       Store(static_cast<T*>(buffers.mixed) + row * ldo + column,
-            shared.y[t][p] * Silu(stage.z[t][p]) * d.ssm_out);
+            shared.y[t][p] * Silu(stage.z[t][p], T{}) * d.ssm_out);
     }
   }
 }
