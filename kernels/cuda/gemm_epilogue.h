@@ -3,8 +3,8 @@
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/hopper.h"
 
-/// How results of gemm_wgmma.cu leave: a warpgroup holds 64 weight rows by kTokens tokens, lane l of
-/// warp w rows n = 16 w + l / 4 and n + 8 of tokens 8 j + 2 (l % 4) and the next.
+/// How results of gemm_wgmma.cu leave: a warpgroup holds 64 weight rows by kTokens tokens, lane l
+/// of warp w rows n = 16 w + l / 4 and n + 8 of tokens 8 j + 2 (l % 4) and the next.
 namespace h1bench::H1_CUDA_NAMESPACE {
 
 #if defined(__CUDACC__) || defined(H1_CUDA_EMULATION)
@@ -72,8 +72,9 @@ inline constexpr int kStoreBytes = 2 * 2 * kPanelBytes;
 /// reading it here. `shared`: kStoreBytes of the warpgroup's own, 1 KiB aligned; `n0`: its first
 /// weight row; `id`: of its barrier.
 template <int kTokens>
-H1_DEVICE void StoreTileByCopies(const GemmArgs& a, const TensorMap* out, int row0, int n0, int thread,
-                                 int id, unsigned char* shared, const float (&sum)[kTokens / 2]) {
+H1_DEVICE void StoreTileByCopies(const GemmArgs& a, const TensorMap* out, int row0, int n0,
+                                 int thread, int id, unsigned char* shared,
+                                 const float (&sum)[kTokens / 2]) {
   const int lane = thread % kWarp, warp = thread / kWarp % 4, n = warp * 16 + lane / 4;
   const bool leader = thread % 128 == 0, swiglu = a.epilogue == Epilogue::kSwiGlu;
   const int i0 = n0 / 2, i = warp * 8 + lane / 4;  // SwiGLU: of the output's columns
@@ -90,7 +91,8 @@ H1_DEVICE void StoreTileByCopies(const GemmArgs& a, const TensorMap* out, int ro
     GroupBarrier(id);
     H1_UNROLL
     for (int j = 0; j < kStoreTokens / 8 * 2; ++j) {
-      const float low = sum[(c * 4 + j / 2) * 4 + j % 2], high = sum[(c * 4 + j / 2) * 4 + 2 + j % 2];
+      const float low = sum[(c * 4 + j / 2) * 4 + j % 2],
+                  high = sum[(c * 4 + j / 2) * 4 + 2 + j % 2];
       const int token = j / 2 * 8 + lane % 4 * 2 + j % 2;
       if (swiglu) {
         Store(reinterpret_cast<Bf16*>(buffer + TileByte(64, token, i / 8) + i % 8 * 2),

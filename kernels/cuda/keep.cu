@@ -11,12 +11,12 @@ template <typename T>
 H1_DEVICE void KeepKv(const Dims& d, const StateLayout& layout, const Buffers& buffers,
                       std::byte* page, std::int64_t row, std::int64_t position,
                       std::int64_t layer) {
-  const std::int64_t width = d.kv_heads * d.head_dim;
-  for (std::int64_t i = threadIdx.x; i < width; i += kThreads) {
-    std::byte* key = page + layout.key_at(layer, i / d.head_dim, position);
-    T* to = reinterpret_cast<T*>(key) + i % d.head_dim;
+  const int width = static_cast<int>(d.kv_heads * d.head_dim), hd = static_cast<int>(d.head_dim);
+  for (int i = static_cast<int>(threadIdx.x); i < width; i += kThreads) {
+    std::byte* key = page + layout.key_at(layer, i / hd, position);
+    T* to = reinterpret_cast<T*>(key) + i % hd;
     *to = static_cast<const T*>(buffers.k)[row * width + i];
-    T* value = reinterpret_cast<T*>(key + d.kv_heads * layout.head_bytes) + i % d.head_dim;
+    T* value = reinterpret_cast<T*>(key + d.kv_heads * layout.head_bytes) + i % hd;
     *value = static_cast<const T*>(buffers.v)[row * width + i];
   }
 }

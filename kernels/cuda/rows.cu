@@ -1,28 +1,10 @@
-// Stages that take one row at a time: embedding, norms, gate, gather, answers.
+// Stages that take one row at a time: embedding, gather, answers.
 #include "kernels/cuda/stages.h"
 
 namespace h1bench::H1_CUDA_NAMESPACE {
 namespace {
 
 constexpr int kThreads = 256;
-
-/// Sums of squares are in double where everything is fp32: models that amplify rounding show it.
-template <typename T>
-struct NormSumOf {
-  using Type = double;
-};
-template <>
-struct NormSumOf<Bf16> {
-  using Type = float;
-};
-template <typename T>
-using NormSum = typename NormSumOf<T>::Type;
-H1_DEVICE float AddSquare(float v, float sum) { return fmaf(v, v, sum); }
-H1_DEVICE double AddSquare(float v, double sum) {
-  return sum + static_cast<double>(v) * static_cast<double>(v);
-}
-H1_DEVICE float InverseRoot(float v) { return rsqrtf(v); }
-H1_DEVICE float InverseRoot(double v) { return static_cast<float>(1.0 / sqrt(v)); }
 
 unsigned Blocks(std::int64_t n) { return static_cast<unsigned>(n); }
 
@@ -45,48 +27,6 @@ __global__ void __launch_bounds__(kThreads)
         pow(rope_base, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
     cos_out[row * half + i] = static_cast<float>(cos(position * frequency));
     sin_out[row * half + i] = static_cast<float>(sin(position * frequency));
-  }
-}
-
-template <typename T>
-__global__ void __launch_bounds__(kThreads)
-    NormKernel(const float* x, const float* weight, std::int64_t hidden, float eps, T* out,
-               std::int64_t ldo) {
-  using Sum = NormSum<T>;
-  H1_SHARED(Sum, scratch, 32);
-  const float* from = x + static_cast<std::int64_t>(blockIdx.x) * hidden;
-  T* to = out + static_cast<std::int64_t>(blockIdx.x) * ldo;
-  Sum sum = 0;
-  for (std::int64_t i = threadIdx.x; i < hidden; i += kThreads) sum = AddSquare(from[i], sum);
-  sum = BlockSum<kThreads>(sum, scratch);
-  const float scale = InverseRoot(sum / static_cast<Sum>(hidden) + static_cast<Sum>(eps));
-  for (std::int64_t i = threadIdx.x; i < hidden; i += kThreads)
-    Store(to + i, from[i] * scale * weight[i]);
-}
-
-/// One block a (row, group). norm_first: norm, then gate; else gate, then norm.
-template <typename T>
-__global__ void __launch_bounds__(kThreads)
-    GateNormKernel(Dims d, const float* y, const float* wide, const float* weight, T* mixed,
-                   std::int64_t ldo) {
-  using Sum = NormSum<T>;
-  H1_SHARED(Sum, scratch, 32);
-  const std::int64_t row = blockIdx.x, size = d.ssm_inner / d.ssm_groups;
-  const std::int64_t first = static_cast<std::int64_t>(blockIdx.y) * size;
-  const float* from = y + row * d.ssm_inner + first;
-  const float* z = wide + row * d.wide + d.z + first;
-  Sum sum = 0;
-  for (std::int64_t i = threadIdx.x; i < size; i += kThreads) {
-    const float v = d.norm_before_gate ? from[i] : from[i] * Silu(z[i], T{});
-    sum = AddSquare(v, sum);
-  }
-  sum = BlockSum<kThreads>(sum, scratch);
-  const float scale = InverseRoot(sum / static_cast<Sum>(size) + static_cast<Sum>(d.norm_eps));
-  for (std::int64_t i = threadIdx.x; i < size; i += kThreads) {
-    const float gate = Silu(z[i], T{});
-    const float v = d.norm_before_gate ? from[i] * scale * weight[first + i] * gate
-                                       : from[i] * gate * scale * weight[first + i];
-    Store(mixed + row * ldo + first + i, v * d.ssm_out);
   }
 }
 
@@ -167,31 +107,6 @@ void Embed(const StageContext& c, const void* table, double rope_base) {
   }
   Launch("angles", AnglesKernel, shape, c.stream, c.batch, c.dims.head_dim, rope_base,
          c.buffers.cos, c.buffers.sin);
-}
-
-void RmsNorm(const StageContext& c, const float* x, const float* weight, std::int64_t rows,
-             void* normed) {
-  const LaunchShape shape{dim3(Blocks(rows)), dim3(kThreads)};
-  const std::int64_t ldo = RoundUp(c.dims.hidden, kPadK);
-  if (c.bf16) {
-    Launch("norm", NormKernel<Bf16>, shape, c.stream, x, weight, c.dims.hidden, c.dims.norm_eps,
-           static_cast<Bf16*>(normed), ldo);
-  } else {
-    Launch("norm", NormKernel<float>, shape, c.stream, x, weight, c.dims.hidden, c.dims.norm_eps,
-           static_cast<float*>(normed), ldo);
-  }
-}
-
-void GateNorm(const StageContext& c, const LayerPointers& w) {
-  const LaunchShape shape{dim3(Blocks(c.batch.rows), Blocks(c.dims.ssm_groups)), dim3(kThreads)};
-  const std::int64_t ldo = RoundUp(c.dims.ssm_inner + c.dims.heads * c.dims.head_dim, kPadK);
-  if (c.bf16) {
-    Launch("gate_norm", GateNormKernel<Bf16>, shape, c.stream, c.dims, c.buffers.y, c.buffers.wide,
-           w.ssm_norm, static_cast<Bf16*>(c.buffers.mixed), ldo);
-  } else {
-    Launch("gate_norm", GateNormKernel<float>, shape, c.stream, c.dims, c.buffers.y,
-           c.buffers.wide, w.ssm_norm, static_cast<float*>(c.buffers.mixed), ldo);
-  }
 }
 
 void GatherAsked(const StageContext& c) {

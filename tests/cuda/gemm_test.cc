@@ -140,7 +140,8 @@ std::vector<Named> Kernels() {
 
 TEST(CudaKernels, ProductsAgreeWithFloat64) {
   const std::vector<std::array<std::int64_t, 3>> sizes = {
-      {1, 1, 1}, {1, 128, 64}, {15, 63, 65}, {31, 127, 63}, {33, 129, 128}, {65, 130, 200}, {300, 136, 64}};
+      {1, 1, 1},      {1, 128, 64},   {15, 63, 65},  {31, 127, 63},
+      {33, 129, 128}, {65, 130, 200}, {300, 136, 64}};
   for (const Named& kernel : Kernels()) {
     SCOPED_TRACE(kernel.name);
     for (const auto& [rows, n, k] : sizes) {
