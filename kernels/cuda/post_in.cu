@@ -23,50 +23,30 @@ H1_DEVICE void Convolve(const Dims& d, const StateLayout& layout, const DeviceSe
   }
 }
 
-H1_DEVICE void AddTap(const float4& tap, const float4& x, float4& sum) {
-  sum.x = fmaf(tap.x, x.x, sum.x), sum.y = fmaf(tap.y, x.y, sum.y);
-  sum.z = fmaf(tap.z, x.z, sum.z), sum.w = fmaf(tap.w, x.w, sum.w);
-}
-
-/// The same for four taps and channels in fours (every released model), `count` rows on end: taps
-/// are read once, and of each row's inputs only the newest, while the rows are of one segment.
+/// The same for four taps and channels in fours (every released model), with the taps' rows found
+/// once.
 template <typename Out>
-H1_DEVICE void ConvolveFour(const Dims& d, const StateLayout& layout, const DeviceBatch& batch,
-                            const LayerPointers& w, const float* wide, std::int64_t first_row,
-                            int count, std::int64_t layer, Out* out) {
+H1_DEVICE void ConvolveFour(const Dims& d, const StateLayout& layout, const DeviceSegment& segment,
+                            const LayerPointers& w, const float* wide, std::int64_t row,
+                            std::int64_t layer, Out* out) {
+  const float* in[4];
+  H1_UNROLL
+  for (int k = 0; k < 4; ++k)
+    in[k] = ConvInput(d, layout, segment, wide, row - segment.first_row - 3 + k, layer);
   const int channels = static_cast<int>(d.channels);
   for (int c = static_cast<int>(threadIdx.x) * 4; c < channels; c += kThreads * 4) {
-    float4 tap[4], x[4];
-    bool there[4];
+    float4 sum = w.conv_bias == nullptr ? make_float4(0, 0, 0, 0)
+                                        : *reinterpret_cast<const float4*>(w.conv_bias + c);
     H1_UNROLL
-    for (int k = 0; k < 4; ++k) tap[k] = *reinterpret_cast<const float4*>(w.conv + k * channels + c);
-    const float4 bias = w.conv_bias == nullptr
-                            ? make_float4(0, 0, 0, 0)
-                            : *reinterpret_cast<const float4*>(w.conv_bias + c);
-    std::int32_t last_segment = -1;
-    for (int r = 0; r < count; ++r) {
-      const std::int64_t row = first_row + r;
-      const std::int32_t own = batch.segment_of[row];
-      const DeviceSegment& segment = batch.segments[own];
-      H1_UNROLL
-      for (int k = 0; k < 4; ++k) {
-        if (own == last_segment && k < 3) {
-          x[k] = x[k + 1], there[k] = there[k + 1];
-          continue;
-        }
-        const float* in =
-            ConvInput(d, layout, segment, wide, row - segment.first_row - 3 + k, layer);
-        there[k] = in != nullptr;
-        if (there[k]) x[k] = *reinterpret_cast<const float4*>(in + c);
-      }
-      last_segment = own;
-      float4 sum = bias;
-      H1_UNROLL
-      for (int k = 0; k < 4; ++k)
-        if (there[k]) AddTap(tap[k], x[k], sum);
-      StoreFour(out + row * channels + c, Silu(sum.x, Out{}), Silu(sum.y, Out{}),
-                Silu(sum.z, Out{}), Silu(sum.w, Out{}));
+    for (int k = 0; k < 4; ++k) {
+      if (in[k] == nullptr) continue;
+      const float4 x = *reinterpret_cast<const float4*>(in[k] + c);
+      const float4 tap = *reinterpret_cast<const float4*>(w.conv + k * channels + c);
+      sum.x = fmaf(tap.x, x.x, sum.x), sum.y = fmaf(tap.y, x.y, sum.y);
+      sum.z = fmaf(tap.z, x.z, sum.z), sum.w = fmaf(tap.w, x.w, sum.w);
     }
+    StoreFour(out + row * channels + c, Silu(sum.x, Out{}), Silu(sum.y, Out{}), Silu(sum.z, Out{}),
+              Silu(sum.w, Out{}));
   }
 }
 
@@ -111,35 +91,30 @@ H1_DEVICE void RestOfRow(const Dims& d, const Buffers& buffers, const LayerPoint
     Store(v + i, wide[d.v + i]);
 }
 
-/// A block takes `rows` rows on end.
+/// Two blocks a row: the conv, and the rest.
 template <typename T, typename Conv>
 __global__ void __launch_bounds__(kThreads)
     PostInKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers, LayerPointers w,
-                 std::int64_t layer, int rows) {
-  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * rows;
-  const int count = batch.rows - first < rows ? static_cast<int>(batch.rows - first) : rows;
+                 std::int64_t layer) {
+  const std::int64_t row = blockIdx.x;
+  if (blockIdx.y == 1) return RestOfRow<T>(d, buffers, w, row);
+  const DeviceSegment segment = batch.segments[batch.segment_of[row]];
   Conv* const conv = static_cast<Conv*>(buffers.conv);
   // Rows of wide and of the tail begin on a multiple of four floats when these two do.
-  const bool fours = d.taps == 4 && d.channels % 4 == 0 && d.wide % 4 == 0 && d.x % 4 == 0;
-  if (fours) ConvolveFour(d, layout, batch, w, buffers.wide, first, count, layer, conv);
-  for (std::int64_t row = first; row < first + count; ++row) {
-    if (!fours) {
-      Convolve(d, layout, batch.segments[batch.segment_of[row]], w, buffers.wide, row, layer, conv);
-    }
-    RestOfRow<T>(d, buffers, w, row);
+  if (d.taps == 4 && d.channels % 4 == 0 && d.wide % 4 == 0 && d.x % 4 == 0) {
+    ConvolveFour(d, layout, segment, w, buffers.wide, row, layer, conv);
+  } else {
+    Convolve(d, layout, segment, w, buffers.wide, row, layer, conv);
   }
 }
 
 }  // namespace
 
 void PostIn(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
-  // Few rows: a block each, to fill the card. What a row gets does not depend on it.
-  const int per_block = c.batch.rows >= 2048 ? 8 : 1;
-  const LaunchShape rows{dim3(static_cast<unsigned>(CeilDiv(c.batch.rows, per_block))),
-                         dim3(kThreads), 0, Threads::kIndependent};
+  const LaunchShape rows{dim3(static_cast<unsigned>(c.batch.rows), 2), dim3(kThreads), 0,
+                         Threads::kIndependent};
   const auto run = [&](auto kernel) {
-    Launch("post_in", kernel, rows, c.stream, c.dims, c.layout, c.batch, c.buffers, w, layer,
-           per_block);
+    Launch("post_in", kernel, rows, c.stream, c.dims, c.layout, c.batch, c.buffers, w, layer);
   };
   if (c.layout.chunked) {
     run(PostInKernel<Bf16, Bf16>);

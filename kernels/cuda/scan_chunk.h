@@ -12,9 +12,8 @@ inline constexpr int kThreads = 128, kColumns = 64, kTile = 16, kTiles = kChunk 
 
 template <int kState>
 struct Shared {
-  unsigned char b[kChunk * kState * 2], c[kChunk * kState * 2];  // bf16, in swizzled panels
-  unsigned char x[2][kChunk * kColumns * 2];                     // of this chunk and of the next
-  unsigned char scores[kChunk * kChunk * 2];                     // bf16, swizzled
+  unsigned char b[kChunk * kState * 2], c[kChunk * kState * 2];         // bf16, in swizzled panels
+  unsigned char x[kChunk * kColumns * 2], scores[kChunk * kChunk * 2];  // bf16, swizzled
   float dt[kChunk], sum[kChunk], fold[kChunk];  // sum: s log2(e); fold: exp(s_63 - s_j) dt_j
 };
 
@@ -30,7 +29,6 @@ struct Place {
 struct Chunk {
   std::int64_t first, first_row;  // row of this Forward at which the chunk would begin
   int fresh, valid;
-  int buffer;  // of Shared::x
 };
 
 /// A lane's address for LoadMatrix4 in swizzled panels: row `row`, and of the 16 columns [16 k, +
@@ -94,15 +92,14 @@ H1_DEVICE void CopyChunk(const Dims& d, const StateLayout& layout, const Buffers
   if (chunk.fresh == 0 && chunk.valid == kChunk) {
     CopyRows<kPieces>(from + b, d.channels, to.b);
     CopyRows<kPieces>(from + c, d.channels, to.c);
-    CopyRows<kColumns / 8>(from + at.column, d.channels, to.x[chunk.buffer]);
+    CopyRows<kColumns / 8>(from + at.column, d.channels, to.x);
   } else {
     const Bf16* const recent =
         chunk.fresh > 0 ? RecentColumns(layout, segment.recent_in, 0, at.layer) : from;
     const std::int64_t stride = layout.chunk_columns;
     CopySome<kPieces>(from + b, d.channels, recent + b, stride, chunk, to.b);
     CopySome<kPieces>(from + c, d.channels, nullptr, 0, chunk, to.c);
-    CopySome<kColumns / 8>(from + at.column, d.channels, recent + at.column, stride, chunk,
-                           to.x[chunk.buffer]);
+    CopySome<kColumns / 8>(from + at.column, d.channels, recent + at.column, stride, chunk, to.x);
   }
   CopyCommit();
 }
@@ -145,14 +142,6 @@ H1_DEVICE void SumSteps(const float (&dt)[2], float a, int lane, Shared<kState>&
     to.sum[row] = sum[half];
     to.fold[row] = exp2f(end - sum[half]) * dt[half];
   }
-}
-
-/// The chunk that begins at position `first`.
-H1_DEVICE Chunk ChunkAt(const DeviceSegment& segment, std::int64_t first) {
-  const std::int64_t before = segment.position - first;
-  const std::int64_t left = segment.position + segment.rows - first;
-  return {first, segment.first_row - before, before > 0 ? static_cast<int>(before) : 0,
-          left < kChunk ? static_cast<int>(left) : kChunk, static_cast<int>(first / kChunk % 2)};
 }
 
 #endif

@@ -114,14 +114,14 @@ H1_DEVICE void AddState(const Place& at, int m, const Shared<kState>& shared,
 
 /// What the chunk's own tokens bring: scores times x.
 template <int kState, int kCount>
-H1_DEVICE void AddTokens(const Place& at, const Chunk& chunk, int m, const Shared<kState>& shared,
+H1_DEVICE void AddTokens(const Place& at, int m, const Shared<kState>& shared,
                          float (&y)[kCount][2][4]) {
   const LanePlace lane = Rows16(at.lane);
   H1_UNROLL
   for (int k = 0; k < kTiles; ++k) {
     if (k >= m + kCount) break;
     unsigned x[4];
-    LoadMatrix4Transposed(x, shared.x[chunk.buffer] + lane.At(at.warp, k * kTile));
+    LoadMatrix4Transposed(x, shared.x + lane.At(at.warp, k * kTile));
     H1_UNROLL
     for (int i = 0; i < kCount; ++i) {
       if (k > m + i) continue;
@@ -168,7 +168,7 @@ H1_DEVICE void Write(const Dims& d, const Buffers& buffers, const Place& at, con
     const PairPlace place(at, m, i);
     if (place.t < chunk.fresh || place.t >= chunk.valid) continue;
     const unsigned x = *reinterpret_cast<const unsigned*>(
-        shared.x[chunk.buffer] + Swizzled(place.t, place.column / 8) + place.column % 8 * 2);
+        shared.x + Swizzled(place.t, place.column / 8) + place.column % 8 * 2);
     const float* const sums = &y[i / 4][i % 2][i / 2 % 2 * 2];
     const float first = fmaf(skip, LowBf16(x), sums[0]);
     const float second = fmaf(skip, HighBf16(x), sums[1]);
@@ -182,15 +182,27 @@ H1_DEVICE void Write(const Dims& d, const Buffers& buffers, const Place& at, con
   }
 }
 
+/// Outputs of kCount tiles of rows from tile m on.
+template <int kCount, int kState>
+H1_DEVICE void Outputs(const Dims& d, const Buffers& buffers, const Place& at, const Chunk& chunk,
+                       int m, float skip, std::int64_t ldo, bool any_state,
+                       const Shared<kState>& shared, const float (&state)[kState / 8][4]) {
+  float y[kCount][2][4] = {};
+  if (any_state) AddState(at, m, shared, state, y);
+  float2 z[kCount * 4];
+  LoadGate<kCount>(d, buffers, at, chunk, m, z);
+  AddTokens(at, m, shared, y);
+  Write(d, buffers, at, chunk, m, skip, ldo, shared, z, y);
+}
+
 /// The state at the chunk's end.
 template <int kState>
-H1_DEVICE void Fold(const Place& at, const Chunk& chunk, const Shared<kState>& shared,
-                    float (&state)[kState / 8][4]) {
+H1_DEVICE void Fold(const Place& at, const Shared<kState>& shared, float (&state)[kState / 8][4]) {
   const LanePlace first = Rows8(at.lane), second = Rows16(at.lane);
   unsigned x[kTiles][4];  // of the warp's columns, weighed
   H1_UNROLL
   for (int k = 0; k < kTiles; ++k) {
-    LoadMatrix4Transposed(x[k], shared.x[chunk.buffer] + first.At(at.warp, k * kTile));
+    LoadMatrix4Transposed(x[k], shared.x + first.At(at.warp, k * kTile));
     H1_UNROLL
     for (int i = 0; i < 4; ++i) {
       const float2 w = *reinterpret_cast<const float2*>(
@@ -213,21 +225,12 @@ H1_DEVICE void Fold(const Place& at, const Chunk& chunk, const Shared<kState>& s
   }
 }
 
-/// kCount tiles of rows from tile m on, and the state at the chunk's end. `next` is called when B, C
-/// and the sums have been read.
-template <int kCount, int kState, typename Next>
-H1_DEVICE void Compute(const Dims& d, const Buffers& buffers, const Place& at, const Chunk& chunk,
-                       int m, float skip, std::int64_t ldo, bool any_state,
-                       const Shared<kState>& shared, float (&state)[kState / 8][4],
-                       const Next& next) {
-  float y[kCount][2][4] = {};
-  if (any_state) AddState(at, m, shared, state, y);
-  if (chunk.valid == kChunk) Fold(at, chunk, shared, state);
-  next();
-  float2 z[kCount * 4];
-  LoadGate<kCount>(d, buffers, at, chunk, m, z);
-  AddTokens(at, chunk, m, shared, y);
-  Write(d, buffers, at, chunk, m, skip, ldo, shared, z, y);
+/// The chunk that begins at position `first`.
+H1_DEVICE Chunk ChunkAt(const DeviceSegment& segment, std::int64_t first) {
+  const std::int64_t before = segment.position - first;
+  const std::int64_t left = segment.position + segment.rows - first;
+  return {first, segment.first_row - before, before > 0 ? static_cast<int>(before) : 0,
+          left < kChunk ? static_cast<int>(left) : kChunk};
 }
 
 template <int kState>
@@ -246,18 +249,12 @@ __global__ void __launch_bounds__(kThreads, kState == 256 ? 2 : 3)
   const float a_log2 = a[head] * kLog2E, skip = d_skip[head];
   // Fragment n of the warp's 16 columns: four floats of every lane, one after the other.
   const std::int64_t in_state = (column / kTile + at.warp) * kState * kTile + at.lane * 4;
-  float state[kState / 8][4] = {}, dt[2] = {};  // dt: of the next chunk to begin, in warp 0
+  float state[kState / 8][4] = {}, dt[2] = {};
   bool any_state = segment.state_in != nullptr;
-  Chunk chunk = ChunkAt(segment, segment.position / kChunk * kChunk);
-  const auto begin = [&](const Chunk& one) {
-    CopyChunk(d, layout, buffers, segment, at, one, shared);
-    if (at.warp != 0) return;
-    SumSteps(dt, a_log2, at.lane, shared);
-    const Chunk after = ChunkAt(segment, one.first + kChunk);
-    if (after.first < end) LoadSteps(d, layout, buffers, segment, at, after, dt);
-  };
+  std::int64_t first = segment.position / kChunk * kChunk;
+  Chunk chunk = ChunkAt(segment, first);
+  CopyChunk(d, layout, buffers, segment, at, chunk, shared);
   if (at.warp == 0) LoadSteps(d, layout, buffers, segment, at, chunk, dt);
-  begin(chunk);
   if (any_state) {
     const float* from =
         reinterpret_cast<const float*>(segment.state_in + layout.ssm_at(layer)) + in_state;
@@ -268,25 +265,30 @@ __global__ void __launch_bounds__(kThreads, kState == 256 ? 2 : 3)
     }
   }
   for (;;) {
-    const Chunk next = ChunkAt(segment, chunk.first + kChunk);
-    const auto begin_next = [&] {
-      if (next.first >= end) return;
-      __syncthreads();
-      begin(next);
-    };
+    const Chunk next = ChunkAt(segment, first + kChunk);
+    if (at.warp == 0) {
+      SumSteps(dt, a_log2, at.lane, shared);
+      if (next.first < end) LoadSteps(d, layout, buffers, segment, at, next, dt);
+    }
     CopyWait<0>();
     __syncthreads();
     const int first_m = chunk.fresh / kTile, last_m = (chunk.valid + kTile - 1) / kTile;
     Scores(at, first_m, last_m, shared);
     __syncthreads();
     if (last_m - first_m == 1) {
-      Compute<1>(d, buffers, at, chunk, first_m, skip, ldo, any_state, shared, state, begin_next);
+      Outputs<1>(d, buffers, at, chunk, first_m, skip, ldo, any_state, shared, state);
     } else {  // all tiles: what comes out for rows that are not new is not written
-      Compute<kTiles>(d, buffers, at, chunk, 0, skip, ldo, any_state, shared, state, begin_next);
+      Outputs<kTiles>(d, buffers, at, chunk, 0, skip, ldo, any_state, shared, state);
     }
-    any_state = any_state || chunk.valid == kChunk;
-    if (next.first >= end) break;
+    if (chunk.valid == kChunk) {
+      Fold(at, shared, state);
+      any_state = true;
+    }
+    first += kChunk;
+    if (first >= end) break;
     chunk = next;
+    __syncthreads();
+    CopyChunk(d, layout, buffers, segment, at, chunk, shared);
   }
   if (segment.state_out == nullptr) return;
   float* to = reinterpret_cast<float*>(segment.state_out + layout.ssm_at(layer)) + in_state;
