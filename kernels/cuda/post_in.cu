@@ -91,13 +91,11 @@ H1_DEVICE void RestOfRow(const Dims& d, const Buffers& buffers, const LayerPoint
     Store(v + i, wide[d.v + i]);
 }
 
-/// Two blocks a row: the conv, and the rest.
 template <typename T, typename Conv>
 __global__ void __launch_bounds__(kThreads)
     PostInKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers, LayerPointers w,
                  std::int64_t layer) {
   const std::int64_t row = blockIdx.x;
-  if (blockIdx.y == 1) return RestOfRow<T>(d, buffers, w, row);
   const DeviceSegment segment = batch.segments[batch.segment_of[row]];
   Conv* const conv = static_cast<Conv*>(buffers.conv);
   // Rows of wide and of the tail begin on a multiple of four floats when these two do.
@@ -106,12 +104,13 @@ __global__ void __launch_bounds__(kThreads)
   } else {
     Convolve(d, layout, segment, w, buffers.wide, row, layer, conv);
   }
+  RestOfRow<T>(d, buffers, w, row);
 }
 
 }  // namespace
 
 void PostIn(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
-  const LaunchShape rows{dim3(static_cast<unsigned>(c.batch.rows), 2), dim3(kThreads), 0,
+  const LaunchShape rows{dim3(static_cast<unsigned>(c.batch.rows)), dim3(kThreads), 0,
                          Threads::kIndependent};
   const auto run = [&](auto kernel) {
     Launch("post_in", kernel, rows, c.stream, c.dims, c.layout, c.batch, c.buffers, w, layer);
