@@ -77,6 +77,8 @@ Json Line(const VariantRow& variant, const RunTaskRow& task, const SampleRow& sa
     timing.Set("decode_seconds", response->decode_seconds)
         .Set("reused_tokens", response->reused_tokens)
         .Set("worker", response->worker);
+  } else if (sample.losses >= kLossesToPoison) {
+    line.Set("error", fmt::format("given up: {} workers died on it", sample.losses));
   }
   if (score != nullptr && !score->detail.empty()) timing.Set("detail", score->detail);
   return line.Set("timing", timing);

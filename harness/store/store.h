@@ -29,6 +29,9 @@ struct RunTaskRow {
       describe_json;  // describe_json: tasks::Task::Describe()
 };
 
+/// A document that killed this many workers is never leased again.
+inline constexpr std::int64_t kLossesToPoison = 3;
+
 /// One document's request for one variant and repeat.
 struct SampleRow {
   std::int64_t id = 0, variant_id = 0, run_task_id = 0;

@@ -5,9 +5,6 @@
 namespace h1bench {
 namespace {
 
-constexpr int kLossesToPoison =
-    3;  // a document that killed this many workers is never leased again
-
 /// What two answers to one request must share: everything but times, worker and reuse.
 std::string Payload(const ResponseRow& response) {
   return fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", response.text,
@@ -166,7 +163,7 @@ Result<std::vector<std::int64_t>> SqliteStore::RevokeLease(std::int64_t lease, b
             "(SELECT sample_id FROM lease_samples WHERE lease_id = ?) AND NOT EXISTS "
             "(SELECT 1 FROM responses r WHERE r.key = samples.request_key) RETURNING id, "
             "poisoned"));
-    count.BindAll(std::int64_t{kLossesToPoison}, lease);
+    count.BindAll(kLossesToPoison, lease);
     while (true) {
       H1_ASSIGN_OR_RETURN(const bool row, count.Step());
       if (!row) return Status::Ok();
