@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "harness/coordinator/messages.h"
 #include "harness/coordinator/request.h"
 #include "harness/store/failpoint.h"
 
@@ -9,7 +10,6 @@ namespace h1bench {
 namespace {
 
 constexpr std::chrono::milliseconds kLongestPoll{20'000};
-constexpr std::size_t kNameLimit = 200;
 
 double Seconds(std::chrono::steady_clock::duration d) {
   return std::chrono::duration<double>(d).count();
@@ -149,11 +149,7 @@ Status Coordinator::CheckWorker(const std::string& name, const std::string& inca
 }
 
 Status Coordinator::Register(const v1::RegisterRequest& request, v1::RegisterResponse& response) {
-  if (request.worker_name().empty() || request.worker_name().size() > kNameLimit ||
-      request.incarnation().empty() || request.incarnation().size() > kNameLimit) {
-    return InvalidArgument("Register: worker_name and incarnation must have 1 to {} bytes",
-                           kNameLimit);
-  }
+  H1_RETURN_IF_ERROR(CheckMessage(request));
   if (!fatal_.ok() || shut_down_) return Unavailable("the coordinator is stopping");
   response.set_lease_ttl_ms(options_.lease_ttl.count());
   response.set_heartbeat_ms(options_.heartbeat.count());
@@ -170,6 +166,7 @@ Status Coordinator::Register(const v1::RegisterRequest& request, v1::RegisterRes
 
 Status Coordinator::Heartbeat(const v1::HeartbeatRequest& request,
                               v1::HeartbeatResponse& response) {
+  H1_RETURN_IF_ERROR(CheckMessage(request));
   H1_RETURN_IF_ERROR(CheckWorker(request.worker_name(), request.incarnation()));
   for (const std::int64_t id : request.lease_ids()) {
     const Lease* lease = leases_.Find(id);
@@ -179,6 +176,7 @@ Status Coordinator::Heartbeat(const v1::HeartbeatRequest& request,
 }
 
 Status Coordinator::Drain(const v1::DrainRequest& request) {
+  H1_RETURN_IF_ERROR(CheckMessage(request));
   H1_RETURN_IF_ERROR(CheckWorker(request.worker_name(), request.incarnation()));
   if (!request.failure().empty())
     failures_.push_back(request.worker_name() + ": " + request.failure());
@@ -289,6 +287,7 @@ Result<v1::LeaseResponse> Coordinator::Grant(Run& run, Shard shard, const std::s
 }
 
 Status Coordinator::Submit(const v1::SubmitRequest& request) {
+  H1_RETURN_IF_ERROR(CheckMessage(request));
   H1_RETURN_IF_ERROR(CheckWorker(request.worker_name(), request.incarnation()));
   Lease* lease = leases_.Find(request.lease_id());
   if (lease == nullptr || lease->worker != request.worker_name()) {
@@ -296,6 +295,8 @@ Status Coordinator::Submit(const v1::SubmitRequest& request) {
   }
   std::vector<std::pair<std::int64_t, ResponseRow>> rows;
   for (const v1::Response& response : request.responses()) {
+    const auto asked = lease->remaining.find(response.sample_id());
+    if (asked != lease->remaining.end()) H1_RETURN_IF_ERROR(CheckAnswer(response, asked->second));
     rows.emplace_back(response.sample_id(), FromWire(response, request.worker_name()));
   }
   // The store checks the lease again in the transaction that inserts; what it returned OK for is on

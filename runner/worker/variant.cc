@@ -1,3 +1,6 @@
+#include <cmath>
+#include <limits>
+
 #include "runner/checkpoint/checkpoint.h"
 #include "runner/tokenizer/tokenizer.h"
 #include "runner/worker/identity.h"
@@ -53,7 +56,12 @@ v1::Response ToWire(const v1::Request& request, const EngineResponse& response) 
   out.set_sample_id(request.sample_id());
   if (!response.status.ok()) out.set_error(response.status.message());
   out.set_text(response.text);
-  for (const double value : response.loglikelihoods) out.add_loglikelihoods(value);
+  for (const double value : response.loglikelihoods) {
+    out.add_loglikelihoods(value);
+    // No score comes of these, and the coordinator refuses them.
+    if (std::isnan(value) || value > std::numeric_limits<double>::max())
+      out.set_error(fmt::format("the model gave a log-likelihood of {}", value));
+  }
   for (const bool flag : response.is_greedy) out.add_is_greedy(flag);
   out.set_prompt_tokens(response.prompt_tokens);
   out.set_generated_tokens(response.generated_tokens);
