@@ -14,10 +14,12 @@ Status QuickCheck(Database& database) {
   H1_ASSIGN_OR_RETURN(Statement check, database.Prepare("PRAGMA quick_check(1)"));
   H1_ASSIGN_OR_RETURN(const bool row, check.Step());
   if (row && check.Text(0) != "ok") {
+    std::string what = check.Text(0);  // sometimes two lines, of which the first says nothing
+    if (const std::size_t end = what.find('\n'); end != std::string::npos) what.erase(0, end + 1);
     return Corrupt(
         "{}: the database is damaged: {}. Copy it away and look at it with `sqlite3 FILE "
         ".recover`.",
-        database.file(), check.Text(0));
+        database.file(), what);
   }
   return Status::Ok();
 }
@@ -101,8 +103,12 @@ Status InsertTask(Database& database, std::int64_t run, std::int64_t ordinal, Ru
 
 Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& file, Mode mode) {
   std::error_code error;
-  if (std::filesystem::is_directory(file, error))
+  const auto type = std::filesystem::status(file, error).type();
+  if (type == std::filesystem::file_type::directory)
     return InvalidArgument("{}: is a folder, expected a database file", file.string());
+  // Opening a FIFO would wait for a writer, reading a device would never end.
+  if (type != std::filesystem::file_type::regular && type != std::filesystem::file_type::not_found)
+    return InvalidArgument("{}: is not a regular file, expected a database file", file.string());
   const bool read_only = mode == Mode::kReadOnly;
   if (read_only && !std::filesystem::exists(file, error)) {
     return NotFound("{}: no such database. `h1bench run SUITE.yaml --db FILE` makes one.",
@@ -120,6 +126,7 @@ Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& file, Mo
   } else {
     H1_RETURN_IF_ERROR(Migrate(*database));
   }
+  H1_RETURN_IF_ERROR(CheckTables(*database));
   H1_RETURN_IF_ERROR(QuickCheck(*database));
   return std::unique_ptr<Store>(std::make_unique<SqliteStore>(std::move(database)));
 }

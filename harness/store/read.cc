@@ -16,12 +16,14 @@ Result<ScoreRow> ScoreFrom(const Statement& statement, int first, std::int64_t s
   row.extracted = statement.Text(first + 1);
   row.verdict = statement.Text(first + 2);
   row.detail = statement.Text(first + 3);
-  H1_ASSIGN_OR_RETURN(const Json scores, ParseJson(statement.Text(first + 4)));
-  if (!scores.is_object())
-    return Corrupt("scores.scores_json of sample {}: expected an object", sample);
-  for (const auto& [metric, value] : scores.as_object()) {
+  const std::string place = fmt::format("{}: scores_json of sample {}", statement.file(), sample);
+  const Result<Json> scores = ParseJson(statement.Text(first + 4));
+  if (!scores.ok()) return Corrupt("{}: {}", place, scores.status().message());
+  if (!scores->is_object())
+    return Corrupt("{}: expected an object, found {}", place, scores->TypeName());
+  for (const auto& [metric, value] : scores->as_object()) {
     if (!value.is_number())
-      return Corrupt("scores.scores_json of sample {}: {} is no number", sample, metric);
+      return Corrupt("{}.{}: expected a number, found {}", place, metric, value.TypeName());
     row.scores.emplace_back(metric, value.as_double());
   }
   return row;

@@ -26,11 +26,12 @@ std::string EncodeFlags(const std::vector<bool>& flags) {
 namespace {
 
 Result<std::vector<double>> DecodeNumbers(const std::string& text, const char* column) {
-  H1_ASSIGN_OR_RETURN(const Json json, ParseJson(text));
-  if (!json.is_array())
-    return Corrupt("responses.{}: expected an array, found {}", column, json.TypeName());
+  const Result<Json> json = ParseJson(text);
+  if (!json.ok()) return json.status().WithContext(fmt::format("responses.{}", column));
+  if (!json->is_array())
+    return Corrupt("responses.{}: expected an array, found {}", column, json->TypeName());
   std::vector<double> numbers;
-  for (const Json& item : json.as_array()) {
+  for (const Json& item : json->as_array()) {
     // A log-likelihood of minus infinity is written as null.
     if (!item.is_number() && !item.is_null())
       return Corrupt("responses.{}: expected numbers, found {}", column, item.TypeName());
@@ -72,7 +73,9 @@ SampleRow SampleFrom(const Statement& statement, int first) {
   return row;
 }
 
-Result<ResponseRow> ResponseFrom(const Statement& statement, int first) {
+namespace {
+
+Result<ResponseRow> ReadResponse(const Statement& statement, int first) {
   ResponseRow row;
   row.key = statement.Text(first);
   row.text = statement.Text(first + 1);
@@ -92,6 +95,15 @@ Result<ResponseRow> ResponseFrom(const Statement& statement, int first) {
   row.decode_seconds = statement.Double(first + 14);
   row.worker = statement.Text(first + 15);
   return row;
+}
+
+}  // namespace
+
+Result<ResponseRow> ResponseFrom(const Statement& statement, int first) {
+  Result<ResponseRow> row = ReadResponse(statement, first);
+  if (row.ok()) return row;
+  return Corrupt("{}: the answer with key {}: {}", statement.file(),
+                 QuoteJson(statement.Text(first)), row.status().message());
 }
 
 }  // namespace h1bench

@@ -1,6 +1,11 @@
 #include "harness/store/schema.h"
 
 #include <array>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/json.h"
 
 namespace h1bench {
 namespace {
@@ -157,12 +162,31 @@ Status CheckHeader(Database& database, std::int64_t& version) {
         "Give another --db.",
         database.file(), application, kApplicationId);
   }
+  if (version < 0) {
+    return Corrupt(
+        "{}: schema version {}, expected 0 to {}. Restore the file or give another --db.",
+        database.file(), version, SchemaVersion());
+  }
   if (version > SchemaVersion()) {
     return FailedPrecondition(
         "{}: written by a newer h1bench (schema {}, this program knows {}). Update h1bench.",
         database.file(), version, SchemaVersion());
   }
   return Status::Ok();
+}
+
+using Objects = std::map<std::string, std::string>;  // "table runs" -> its SQL
+
+Result<Objects> ReadObjects(Database& database) {
+  H1_ASSIGN_OR_RETURN(
+      Statement query,
+      database.Prepare("SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL"));
+  Objects objects;
+  while (true) {
+    H1_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return objects;
+    objects[query.Text(0)] = query.Text(1);
+  }
 }
 
 }  // namespace
@@ -194,6 +218,27 @@ Status CheckSchema(Database& database) {
         "to date.",
         database.file(), version, SchemaVersion(), database.file());
   }
+  return Status::Ok();
+}
+
+Status CheckTables(Database& database) {
+  H1_ASSIGN_OR_RETURN(const std::unique_ptr<Database> fresh, Database::Open(":memory:", false));
+  for (const char* migration : kMigrations) H1_RETURN_IF_ERROR(fresh->Execute(migration));
+  H1_ASSIGN_OR_RETURN(const Objects expected, ReadObjects(*fresh));
+  H1_ASSIGN_OR_RETURN(const Objects found, ReadObjects(database));
+  const auto refuse = [&](const std::string& object, const char* how) {
+    return Corrupt(
+        "{}: {} {}. This is not a database as h1bench makes it; restore the file or give another "
+        "--db.",
+        database.file(), QuoteJson(object.substr(0, 100)), how);
+  };
+  for (const auto& [object, sql] : expected) {
+    const auto same = found.find(object);
+    if (same == found.end()) return refuse(object, "is missing");
+    if (same->second != sql) return refuse(object, "was changed");
+  }
+  for (const auto& [object, sql] : found)
+    if (expected.count(object) == 0) return refuse(object, "is not one of ours");
   return Status::Ok();
 }
 

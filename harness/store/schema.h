@@ -14,4 +14,8 @@ Status Migrate(Database& database);
 /// The same checks without changing anything.
 Status CheckSchema(Database& database);
 
+/// Holds every table, index, view and trigger of the file against those that Migrate makes: a file
+/// of another origin could answer our queries with a view or act on them with a trigger.
+Status CheckTables(Database& database);
+
 }  // namespace h1bench

@@ -45,6 +45,7 @@ class Statement {
   std::string Text(int column) const;
   bool IsNull(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
   int Type(int column) const { return sqlite3_column_type(statement_, column); }
+  const std::string& file() const { return file_; }
   int columns() const { return sqlite3_column_count(statement_); }
 
  private:

@@ -64,10 +64,17 @@ int Read(sqlite3_file* file, void* buffer, int amount, sqlite3_int64 offset) {
   if (!Failpoint("io.", "read").ok()) return SQLITE_IOERR_READ;
   const int code = Real(file)->pMethods->xRead(Real(file), buffer, amount, offset);
   File& mine = *Mine(file);
-  if (code != SQLITE_OK || !mine.main) return code;
+  const bool short_read = code == SQLITE_IOERR_SHORT_READ;
+  if (!mine.main || (code != SQLITE_OK && !short_read)) return code;
   const auto* page = static_cast<const unsigned char*>(buffer);
-  LookAtHeader(mine, page, amount, offset);
+  if (!short_read) LookAtHeader(mine, page, amount, offset);
   if (!mine.checked || !IsPage(amount) || offset % amount != 0) return code;
+  if (short_read) {
+    // SQLite would go on with zeros. Behind the end of the file it may, in a page it may not.
+    sqlite3_int64 size = 0;
+    const int known = Real(file)->pMethods->xFileSize(Real(file), &size);
+    return known == SQLITE_OK && size <= offset ? code : SQLITE_IOERR_DATA;
+  }
   std::uint64_t stored = 0;
   std::memcpy(&stored, page + amount - kPageChecksumBytes, sizeof stored);
   return stored == Checksum(page, amount - kPageChecksumBytes, offset) ? SQLITE_OK
