@@ -17,3 +17,8 @@ if(H1_SANITIZE)
 else()
   add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-fstack-protector-strong;-D_GLIBCXX_ASSERTIONS>")
 endif()
+
+option(H1_LIBFUZZER "Link the fuzz targets of tests/fuzz with libFuzzer and measure coverage everywhere (clang only)" OFF)
+if(H1_LIBFUZZER)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=fuzzer-no-link>")
+endif()
