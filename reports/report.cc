@@ -40,6 +40,8 @@ Result<ReportTask> MakeTask(const RunTaskRow& row) {
   task.protocol = Text(task.describe, "protocol");
   task.headline = Text(task.describe, "headline");
   task.shots = Integer(task.describe, "shots");
+  if (const auto options = ParseJson(row.options_json); options.ok())
+    task.wants_bos = Text(*options, "bos") == "once" || !Text(*options, "chat").empty();
   const Json* chance = task.describe.Find("chance");
   if (chance != nullptr && chance->is_number()) task.chance = chance->as_double();
   return task;
@@ -54,6 +56,10 @@ ReportVariant MakeVariant(const VariantRow& row, std::size_t tasks) {
   variant.parameters = row.parameters;
   variant.weight_bytes = row.weight_bytes;
   variant.max_length = row.max_length;
+  if (const auto config = ParseJson(row.config_json); config.ok()) {
+    const Json* bos = config->Find("bos_token_id");
+    if (bos != nullptr && bos->is_integer()) variant.bos_id = bos->as_int();
+  }
   variant.cells.resize(tasks);
   return variant;
 }
@@ -176,7 +182,10 @@ class Builder {
           Cell& cell = report_.variants[v].cells[t];
           ++cell.samples;
           if (poisoned_.count(sample.id) != 0) ++cell.poisoned;
-          if (response != nullptr) CountResponse(sample, *response, report_.tasks[t], cell);
+          if (response != nullptr) {
+            CountResponse(sample, *response, report_.tasks[t], cell);
+            CountBos(*response, report_.variants[v].bos_id, report_.tasks[t].wants_bos, cell);
+          }
           const bool failed =
               poisoned_.count(sample.id) != 0 || (response != nullptr && !response->error.empty());
           if (score == nullptr && failed)
@@ -204,6 +213,7 @@ class Builder {
     cell.truncated += response.truncated_tokens > 0 ? 1 : 0;
     cell.empty +=
         task.kind == "generate_until" && response.error.empty() && response.text.empty() ? 1 : 0;
+    cell.at_limit += response.finish == "length" ? 1 : 0;
     if (!options_.timing) return;
     if (sample.attempts == 0) {
       ++cell.looked_up;
@@ -211,6 +221,15 @@ class Builder {
     }
     cell.reused_tokens += response.reused_tokens;
     cell.computed_tokens += response.prompt_tokens + response.generated_tokens;
+  }
+
+  static void CountBos(const ResponseRow& response, std::optional<std::int64_t> bos, bool wanted,
+                       Cell& cell) {
+    const auto& ids = response.first_ids;
+    if (!bos || ids.empty()) return;
+    const bool first = ids[0] == *bos;
+    cell.double_bos += first && ids.size() > 1 && ids[1] == *bos ? 1 : 0;
+    cell.missing_bos += wanted && !first ? 1 : 0;
   }
 
   /// What an error or a poisoned document counts as: leaving it out would flatter the model.
@@ -348,6 +367,12 @@ class Builder {
 
   /// Lengths beyond a model's limit are not asked: n/a, and no average with models that were.
   void NoteLimit(const ReportTask& task, const ReportVariant& variant, Cell& cell) {
+    const std::int64_t new_tokens = Integer(task.describe, "max_new_tokens");
+    if (cell.samples == 0 && new_tokens >= variant.max_length) {
+      cell.missing_reason = fmt::format("answers of up to {} tokens are beyond its limit of {}",
+                                        new_tokens, variant.max_length);
+      return;
+    }
     const std::vector<std::int64_t> beyond = LengthsBeyond(task.describe, variant.max_length);
     if (beyond.empty()) return;
     const std::string reason = fmt::format("{} tokens are beyond its limit of {}",
@@ -519,10 +544,33 @@ class Builder {
   }
 
   void Warn(const ReportVariant& variant, const ReportTask& task, std::int64_t count,
-            std::int64_t of, const char* what) {
+            std::int64_t of, const std::string& what) {
     if (count == 0) return;
     report_.warnings.push_back(
         fmt::format("{} on {}: {} of {} {}", variant.label(), task.name, count, of, what));
+  }
+
+  /// Of a task whose answers are all alike in a way that a mistake in its set-up explains.
+  void WarnOfAnswers(const ReportVariant& variant, const ReportTask& task, const Cell& cell) {
+    Warn(variant, task, cell.double_bos, cell.samples,
+         "prompts begin with BOS twice: their text has it twice");
+    Warn(variant, task, cell.missing_bos, cell.samples,
+         "prompts lack the BOS that the task asks for: it was cut off with their left end");
+    const std::int64_t answered = cell.scored - cell.errors - cell.poisoned;
+    if (answered <= 0) return;
+    const std::string bos =
+        task.wants_bos || !variant.bos_id ? "" : ", and try `bos: once`: no BOS was asked for";
+    if (cell.empty == answered)
+      Warn(variant, task, answered, cell.samples,
+           "responses are empty: look at a stop string" + bos);
+    if (cell.invalid == answered)
+      Warn(variant, task, answered, cell.samples,
+           "answers are invalid: nothing could be extracted by at least one filter; look at some" +
+               bos);
+    // RULER's budgets are as short as its answers: ending there says nothing.
+    if (cell.at_limit == answered && task.describe.Find("by_length") == nullptr)
+      Warn(variant, task, answered, cell.samples,
+           "responses were cut at max_new_tokens: nothing stopped them");
   }
 
   void CollectWarnings() {
@@ -539,12 +587,7 @@ class Builder {
         looked_up += cell.looked_up;
         Warn(variant, task, cell.truncated, cell.samples,
              "prompts were cut on the left to fit the context");
-        if (cell.scored > 0 && cell.empty == cell.samples)
-          Warn(variant, task, cell.empty, cell.samples,
-               "responses are empty: look at a stop string");
-        if (cell.scored > 0 && cell.invalid == cell.samples)
-          Warn(variant, task, cell.invalid, cell.samples,
-               "answers are invalid: nothing could be extracted by at least one filter");
+        WarnOfAnswers(variant, task, cell);
         for (const auto& [verdict, count] : cell.verdicts) {
           if (verdict == "sandbox_error")
             Warn(variant, task, count, cell.samples,

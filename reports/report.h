@@ -48,6 +48,8 @@ struct Cell {
   ByLength by_length;                  // ruler
   std::int64_t samples = 0, scored = 0, errors = 0, poisoned = 0, truncated = 0, empty = 0,
                invalid = 0;
+  std::int64_t at_limit = 0;                     // answers that ended at max_new_tokens
+  std::int64_t double_bos = 0, missing_bos = 0;  // prompts as fed; missing: where the task asks
   std::vector<std::pair<std::string, std::int64_t>> verdicts;  // code: verdict -> count, sorted
   std::int64_t prompt_tokens = 0, generated_tokens = 0;
   // timing
@@ -60,6 +62,7 @@ struct ReportTask {
   std::int64_t id = 0;
   std::string name, task, data_digest, kind, primary, protocol, headline;
   std::int64_t shots = 0;
+  bool wants_bos = false;  // by the switch bos or its chat template
   std::optional<double> chance;
   Json describe;
 };
@@ -68,6 +71,7 @@ struct ReportVariant {
   std::int64_t id = 0;
   std::string name, precision, digest;
   std::int64_t parameters = 0, weight_bytes = 0, max_length = 0;
+  std::optional<std::int64_t> bos_id;
   std::optional<Estimate>
       average;              // over the tasks it has scores for; absent unless it has all of them
   std::vector<Cell> cells;  // parallel to Report::tasks

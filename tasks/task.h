@@ -125,8 +125,8 @@ class Task {
   /// SHA-256 over the data files read, hex.
   virtual std::string data_digest() const = 0;
   /// What a report must know, stored with the run: {"kind": "loglikelihood"|"generate_until",
-  /// "shots": n, "primary": metric, "metrics": [..], "chance": x|null, "groups": {group:
-  /// [subset..]}, "grid": {"lengths": [..], "depths": [..]},
+  /// "shots": n, "primary": metric, "metrics": [..], "chance": x|null, "max_new_tokens": n (the
+  /// planner's), "groups": {group: [subset..]}, "grid": {"lengths": [..], "depths": [..]},
   /// "by_length": {"lengths": [..], "threshold": percent} (subsets are "LENGTH/TASK"), "version":
   /// n, "protocol": text}. "headline" says how the subsets combine: "micro" (over documents),
   /// "macro" or "lm-eval" (over documents, with its pooled standard error).

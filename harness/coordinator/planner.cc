@@ -106,6 +106,10 @@ class Planner {
   static Json Describe(const tasks::Task& task, const tasks::TaskOptions& options) {
     Json json = task.Describe();
     const Json* protocol = json.Find("protocol");
+    if (!task.documents().empty()) {  // for the reason of an n/a
+      const std::int64_t tokens = task.BuildRequest(task.documents().front()).max_new_tokens;
+      if (tokens > 0) json.Set("max_new_tokens", tokens);
+    }
     const std::string note = tasks::SwitchNote(options);
     if (!note.empty() && protocol != nullptr && protocol->is_string())
       json.Set("protocol", protocol->as_string() + note);
@@ -124,6 +128,7 @@ class Planner {
       if (document.fills_tokens > variant.max_length) continue;  // n/a, as the report says
       tasks::Request request = task.BuildRequest(document);
       tasks::ApplySwitches(options, request);
+      if (request.max_new_tokens >= variant.max_length) continue;  // no room for a prompt: n/a
       if (counted < kCountedPrompts && facts.count_tokens) {
         ++counted;
         bytes += static_cast<double>(request.context.size());

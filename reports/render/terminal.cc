@@ -70,6 +70,15 @@ std::string RenderTerminal(const Report& report, bool colour) {
            Align(lengths, colour) + "\n";
   }
   if (!report.description.empty()) out += "  " + OneLine(report.description) + "\n";
+  for (const std::size_t place : report.ranking) {
+    const ReportVariant& variant = report.variants[place];
+    for (std::size_t task = 0; task < variant.cells.size(); ++task) {
+      if (!variant.cells[task].missing_reason.empty())
+        out += OneLine(fmt::format("  n/a: {} on {}: {}", variant.label(), report.tasks[task].name,
+                                   variant.cells[task].missing_reason)) +
+               "\n";
+    }
+  }
   for (const std::string& warning : report.warnings) out += "  ! " + OneLine(warning) + "\n";
   return out;
 }

@@ -5,9 +5,9 @@
 
 namespace h1bench::engine {
 
-/// log_softmax of a row as lm-eval gets it from a bf16 model: the logits are bf16, the normaliser is
-/// summed in a wider type, each log-probability is rounded to bf16 (nearest, ties to even). Near a
-/// log-probability of -20 neighbours are 0.125 apart, so that different ids may come out equal.
+/// log_softmax of a row as lm-eval gets it from a bf16 model: the logits are bf16, the normaliser
+/// is summed in a wider type, each log-probability is rounded to bf16 (nearest, ties to even). Near
+/// a log-probability of -20 neighbours are 0.125 apart, so that different ids may come out equal.
 /// Pure; the sum runs in the order of the ids.
 class Bf16LogSoftmax {
  public:

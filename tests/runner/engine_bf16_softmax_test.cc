@@ -1,4 +1,5 @@
-// The parity switch log_softmax: bf16: values, ties, and that nothing else of the engine shows in it.
+// The parity switch log_softmax: bf16: values, ties, and that nothing else of the engine shows in
+// it.
 #include <gtest/gtest.h>
 
 #include <cmath>
