@@ -22,8 +22,7 @@ Status CheckLength(const char* field, const std::string& text, std::size_t least
 
 template <typename Message>
 Status CheckSender(const Message& message) {
-  H1_RETURN_IF_ERROR(
-      CheckLength("worker_name", message.worker_name(), 1, kMessageNameLimit));
+  H1_RETURN_IF_ERROR(CheckLength("worker_name", message.worker_name(), 1, kMessageNameLimit));
   return CheckLength("incarnation", message.incarnation(), 1, kMessageNameLimit);
 }
 
@@ -137,9 +136,8 @@ Status CheckAnswer(const v1::Response& response, const SampleRow& sample) {
   if (!response.error().empty()) return Status::Ok();
   H1_ASSIGN_OR_RETURN(const Json asked, ParseJson(sample.request_json));
   const Json* continuations = asked.Find("continuations");
-  const std::size_t expected = continuations != nullptr && continuations->is_array()
-                                   ? continuations->as_array().size()
-                                   : 0;
+  const std::size_t expected =
+      continuations != nullptr && continuations->is_array() ? continuations->as_array().size() : 0;
   const auto found = static_cast<std::size_t>(response.loglikelihoods_size());
   if (found == expected) return Status::Ok();
   return InvalidArgument(

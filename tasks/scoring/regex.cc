@@ -3,6 +3,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -11,20 +12,45 @@
 namespace h1bench::tasks {
 namespace {
 
-// Work limits of one match attempt: far above what any of our patterns needs on a long response,
-// milliseconds at most.
+// Work limits of one match attempt, as PCRE2 counts them: anew at every place where a match may
+// begin, so that they alone leave a long text cubic.
 constexpr std::uint32_t kMatchLimit = 1'000'000;
 constexpr std::uint32_t kDepthLimit = 10'000;
 constexpr std::uint32_t kHeapKibibytes = 20'000;
+// Steps of one FindAll, over all places and matches. A count and not a time: the verdict must not
+// depend on the machine. Our patterns need about ten a byte of text; the limit is a second or so.
+constexpr std::int64_t kSteps = 40'000'000;
+constexpr std::int64_t kBytesPerStep = 16;  // compared or checked in one go
+
+/// Work done, in items tried and bytes passed.
+struct Work {
+  std::int64_t steps_left = kSteps;
+  std::int64_t per_item = 1;
+  std::size_t position = 0;
+};
+
+/// Called at every item of a pattern that is tried (PCRE2_AUTO_CALLOUT). Items that repeat a
+/// character run over many without asking: the distance to the last item is charged.
+int CountWork(pcre2_callout_block* block, void* data) {
+  Work& work = *static_cast<Work*>(data);
+  const std::size_t distance = std::max(block->current_position, work.position) -
+                               std::min(block->current_position, work.position);
+  work.position = block->current_position;
+  work.steps_left -= work.per_item + static_cast<std::int64_t>(distance);
+  return work.steps_left < 0 ? PCRE2_ERROR_MATCHLIMIT : 0;
+}
 
 struct Context {
+  Work work;
   pcre2_match_context* value = pcre2_match_context_create(nullptr);
   Context() {
     pcre2_set_match_limit(value, kMatchLimit);
     pcre2_set_depth_limit(value, kDepthLimit);
     pcre2_set_heap_limit(value, kHeapKibibytes);
+    pcre2_set_callout(value, CountWork, &work);
   }
   ~Context() { pcre2_match_context_free(value); }
+  Context(const Context&) = delete;
 };
 
 }  // namespace
@@ -45,7 +71,7 @@ Result<Regex> Regex::Compile(const std::string& pattern) {
   PCRE2_SIZE offset = 0;
   auto code = std::make_shared<Code>();
   // \C could end a match inside a character.
-  const std::uint32_t options = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C;
+  const std::uint32_t options = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT;
   const auto* bytes = reinterpret_cast<PCRE2_SPTR>(pattern.data());
   code->any = pcre2_compile(bytes, pattern.size(), options | PCRE2_MATCH_INVALID_UTF, &error,
                             &offset, nullptr);
@@ -72,16 +98,24 @@ Regex Regex::Constant(const std::string& pattern) {
 }
 
 Result<std::vector<Regex::Match>> Regex::FindAll(std::string_view text, std::size_t at_most) const {
-  const Context context;
+  Context context;
   const bool trusted = IsValidUtf8(text);
   const pcre2_code* code = trusted ? code_->valid : code_->any;
   const std::uint32_t always = trusted ? PCRE2_NO_UTF_CHECK : 0;
   const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data(
       pcre2_match_data_create_from_pattern(code, nullptr), pcre2_match_data_free);
+  // A back reference compares as many bytes as its group has.
+  std::uint32_t back_references = 0;
+  pcre2_pattern_info(code, PCRE2_INFO_BACKREFMAX, &back_references);
+  const auto share = static_cast<std::int64_t>(text.size()) / kBytesPerStep;
+  if (back_references > 0) context.work.per_item += share;
   std::vector<Match> matches;
   std::size_t start = 0;
   std::uint32_t options = 0;
   while (start <= text.size() && matches.size() < at_most) {
+    context.work.position = start;
+    if (!trusted) context.work.steps_left -= share;  // the text is checked once more
+    if (context.work.steps_left < 0) return ResourceExhausted("regex: work limit hit");
     const int count = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
                                   start, options | always, data.get(), context.value);
     if (count == PCRE2_ERROR_NOMATCH) {

@@ -30,9 +30,9 @@ void WriteBytes(const fs::path& file, const std::string& bytes) {
 void Sql(const fs::path& file, const std::string& sql) {
   ASSERT_EQ(RegisterVfs(), SQLITE_OK);
   sqlite3* handle = nullptr;
-  ASSERT_EQ(sqlite3_open_v2(file.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-                            kVfsName),
-            SQLITE_OK);
+  ASSERT_EQ(
+      sqlite3_open_v2(file.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, kVfsName),
+      SQLITE_OK);
   char* message = nullptr;
   EXPECT_EQ(sqlite3_exec(handle, sql.c_str(), nullptr, nullptr, &message), SQLITE_OK) << message;
   sqlite3_free(message);
@@ -88,9 +88,9 @@ class HostileDatabase : public ::testing::Test {
   std::string ReadError() const {
     auto store = Store::Open(file_, Mode::kReadOnly);
     if (!store.ok()) return WithFile(store.status().message());
-    const Status status =
-        (*store)->ForEachSample(1, [](const VariantRow&, const RunTaskRow&, const SampleRow&,
-                                      const ResponseRow*, const ScoreRow*) { return Status::Ok(); });
+    const Status status = (*store)->ForEachSample(
+        1, [](const VariantRow&, const RunTaskRow&, const SampleRow&, const ResponseRow*,
+              const ScoreRow*) { return Status::Ok(); });
     return status.ok() ? "read" : WithFile(status.message());
   }
 
@@ -154,12 +154,9 @@ TEST_F(HostileDatabase, WrongBytes) {
       {"magic", [](std::string& b) { b[0] = 's'; }, checksum},
       {"header alone", [](std::string& b) { b.resize(100); }, checksum},
       {"half a page", [](std::string& b) { b.resize(2048); }, checksum},
-      {"one page", [](std::string& b) { b.resize(4096); },
-       malformed},
-      {"last byte cut", [](std::string& b) { b.resize(b.size() - 1); },
-       page(last)},
-      {"last page cut", [](std::string& b) { b.resize(b.size() - 4096); },
-       malformed},
+      {"one page", [](std::string& b) { b.resize(4096); }, malformed},
+      {"last byte cut", [](std::string& b) { b.resize(b.size() - 1); }, page(last)},
+      {"last page cut", [](std::string& b) { b.resize(b.size() - 4096); }, malformed},
       {"flip in page 1", [](std::string& b) { b[3000] ^= 1; }, checksum},
       {"flip in page 2", [](std::string& b) { b[4096 + 4000] ^= 1; }, page(2)},
       {"flip in the last page", [](std::string& b) { b[b.size() - 20] ^= 1; }, page(last)},
@@ -194,15 +191,18 @@ TEST_F(HostileDatabase, WrongSchema) {
        "FILE: written by a newer h1bench (schema 99, this program knows 1). Update h1bench."},
       {"PRAGMA user_version=0",
        "FILE: the database is empty. `h1bench run SUITE.yaml --db FILE` fills one."},
-      {"PRAGMA user_version=-1", "FILE: schema version -1, expected 0 to 1. Restore the file or give another --db."},
+      {"PRAGMA user_version=-1",
+       "FILE: schema version -1, expected 0 to 1. Restore the file or give another --db."},
       {"PRAGMA application_id=7",
        "FILE: this SQLite file is not a h1bench database (application_id 0x7, expected "
        "0x6831626e). Give another --db."},
       {"DROP TABLE divergence", "FILE: \"table divergence\" is missing" + ours},
       {"DROP INDEX samples_by_key", "FILE: \"index samples_by_key\" is missing" + ours},
       {"ALTER TABLE runs ADD COLUMN evil TEXT", "FILE: \"table runs\" was changed" + ours},
-      {"ALTER TABLE scores RENAME COLUMN verdict TO v", "FILE: \"table scores\" was changed" + ours},
-      {"DROP TABLE memory; CREATE VIEW memory AS SELECT 1", "FILE: \"table memory\" is missing" + ours},
+      {"ALTER TABLE scores RENAME COLUMN verdict TO v",
+       "FILE: \"table scores\" was changed" + ours},
+      {"DROP TABLE memory; CREATE VIEW memory AS SELECT 1",
+       "FILE: \"table memory\" is missing" + ours},
       {"CREATE VIEW evil AS SELECT 1", "FILE: \"view evil\" is not one of ours" + ours},
       {"CREATE TRIGGER t AFTER INSERT ON responses BEGIN DELETE FROM scores; END",
        "FILE: \"trigger t\" is not one of ours" + ours},

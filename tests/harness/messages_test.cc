@@ -147,7 +147,8 @@ TEST_F(MessagesTest, Registrations) {
       {[](auto& r) { r.set_environment_json("CPU"); },
        "Register: environment_json: expected a JSON object: 1:1: not valid JSON: Invalid value."},
       {[](auto& r) { r.set_environment_json(std::string(200'000, '[')); },
-       "Register: environment_json: expected a JSON object: 1:65: not valid JSON: nested deeper than 64"},
+       "Register: environment_json: expected a JSON object: 1:65: not valid JSON: nested deeper "
+       "than 64"},
       {[](auto& r) { r.set_environment_json("7"); },
        "Register: environment_json: expected a JSON object, found integer"},
   };
@@ -166,7 +167,8 @@ TEST_F(MessagesTest, HeartbeatsAndFarewells) {
   drain.set_worker_name("w");
   drain.set_incarnation("1");
   drain.set_failure(std::string(1 << 20, 'f'));
-  EXPECT_EQ(core_->Drain(drain).message(), "Drain: failure: expected 0 to 65536 bytes, found 1048576");
+  EXPECT_EQ(core_->Drain(drain).message(),
+            "Drain: failure: expected 0 to 65536 bytes, found 1048576");
   EXPECT_EQ(core_->failures().size(), 0U);
 }
 
@@ -174,10 +176,10 @@ TEST_F(MessagesTest, HeartbeatsAndFarewells) {
 TEST_F(MessagesTest, Bytes) {
   v1::SubmitRequest request;
   for (const std::string& bytes :
-       {std::string("\x0a\xff\xff\xff\xff\x0f"),                      // a name of 4 GiB
-        std::string("\x0a\x05word"), std::string("\x0a\x01\xff"),    // short; not UTF-8
+       {std::string("\x0a\xff\xff\xff\xff\x0f"),                   // a name of 4 GiB
+        std::string("\x0a\x05word"), std::string("\x0a\x01\xff"),  // short; not UTF-8
         std::string("\x2a\x02\x10"), std::string("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
-        std::string("\x00", 1), std::string("\x0c")})                // field 0; an end without start
+        std::string("\x00", 1), std::string("\x0c")})  // field 0; an end without start
     EXPECT_FALSE(request.ParseFromString(bytes)) << bytes;
   std::string deep;  // groups of unknown fields, nested deeper than protobuf goes
   for (int i = 0; i < 100'000; ++i) deep += "\xa3\x06";

@@ -137,9 +137,8 @@ TEST_F(WarningsTest, AllCutAtTheTokenLimit) {
 }
 
 TEST_F(WarningsTest, TruncatedPromptsAreCounted) {
-  const Report report = Build("{}", 3, [](int i, Answered& one) {
-    one.response.truncated_tokens = i == 1 ? 40 : 0;
-  });
+  const Report report =
+      Build("{}", 3, [](int i, Answered& one) { one.response.truncated_tokens = i == 1 ? 40 : 0; });
   EXPECT_EQ(Only(report),
             "m bf16 on gsm8k: 1 of 3 prompts were cut on the left to fit the context");
   EXPECT_EQ(report.samples[1].truncated_tokens, 40);
@@ -164,12 +163,11 @@ TEST_F(WarningsTest, MissingBosWhereItIsAskedFor) {
 }
 
 TEST_F(WarningsTest, RegexAtItsLimit) {
-  EXPECT_NE(Only(Build("{}", 2,
-                       [](int i, Answered& one) {
-                         one.score.verdict = i == 0 ? "regex_limit" : "";
-                       }))
-                .find("1 of 2 responses count as wrong: a filter"),
-            std::string::npos);
+  EXPECT_NE(
+      Only(Build("{}", 2,
+                 [](int i, Answered& one) { one.score.verdict = i == 0 ? "regex_limit" : ""; }))
+          .find("1 of 2 responses count as wrong: a filter"),
+      std::string::npos);
 }
 
 // No room for an answer is no zero, and every format says why.

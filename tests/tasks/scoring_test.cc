@@ -18,6 +18,34 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// PCRE2's own limits begin anew at every place where a match may begin: these ran for minutes.
+TEST(RegexWork, IsBoundedOverAllPlacesAndMatches) {
+  const std::string many(100'000, 'a');
+  const std::vector<std::pair<std::string, std::string>> hostile = {
+      {"[^b]*(?<=d)", many},
+      {"(?:[^b]*?)(?<=d)", many},
+      {"(.)\\1*+(?<=d)", many},
+      {"[ab]*[ab]*(?<=d)", std::string(1'400, 'a')},
+      {"[ab]*[ab]*c(?<=d)", std::string(1'300, 'a') + "c"},
+      {"(a|aa)+$", std::string(3'000, 'a') + "b"},
+  };
+  for (const auto& [pattern, text] : hostile) {
+    const auto start = Clock::now();
+    const auto found = Regex::Compile(pattern)->FindAll(text);
+    EXPECT_EQ(found.status().code(), StatusCode::kResourceExhausted) << pattern;
+    EXPECT_LT(Clock::now() - start, std::chrono::seconds(20)) << pattern;
+  }
+}
+
+TEST(RegexWork, IsEnoughForLongTexts) {
+  std::string numbers;
+  for (int i = 0; i < 100'000; ++i) numbers += "12.5 ";
+  const auto found = Regex::Compile("(-?[$0-9.,]{2,})|(-?[0-9]+)")->FindAll(numbers);
+  ASSERT_TRUE(found.ok()) << found.status().message();
+  EXPECT_EQ(found->size(), 100'000U);
+  EXPECT_TRUE(Regex::Compile("(?s).*#### ")->FindAll(std::string(500'000, '#')).ok());
+}
+
 /// Responses whose extractions were measured with lm-eval's own filters.
 TEST(Answers, Gsm8kVectors) {
   struct Vector {

@@ -149,6 +149,19 @@ TEST_F(SwitchTest, NumbersBesideStrings) {
   EXPECT_EQ(task->Describe().Find("metrics")->as_array().size(), 4U);
 }
 
+// A filter that gives up is no wrong answer: it has a verdict of its own.
+TEST_F(SwitchTest, AFilterAtItsLimitSaysSo) {
+  std::string text = "\xff";  // not UTF-8: checked again for every match
+  for (int i = 0; i < 100'000; ++i) text += "12.5 ";
+  const auto task = Load("gsm8k", Options());
+  const Score score = task->ScoreResponse(task->documents()[0], {text, {}, {}}, nullptr);
+  EXPECT_EQ(score.verdict, "regex_limit");
+  EXPECT_FALSE(score.detail.empty());
+  EXPECT_EQ(score.scores[1].second, 0);
+  const Score small = task->ScoreResponse(task->documents()[0], {"#### 18", {}, {}}, nullptr);
+  EXPECT_EQ(small.verdict, "");
+}
+
 TEST(Numbers, AreComparedExactly) {
   for (const char* same : {"18", "18.0", "018", "$18.00", "18.", "1 8", "-18"}) {
     const bool expected = std::string(same) != "1 8" && std::string(same) != "-18";
