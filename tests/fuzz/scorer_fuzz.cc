@@ -2,6 +2,7 @@
 // extracted is a part of the response or the invalid mark, and is found again the same.
 #include <cstdint>
 #include <cstdlib>
+#include <initializer_list>
 #include <string>
 
 #include "tasks/ruler/scoring.h"
@@ -37,13 +38,21 @@ void FuzzRuler(const std::string& text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace h1bench::tasks;
   const std::string response(reinterpret_cast<const char*>(data), size);
-  for (const auto extract : {Gsm8kStrict, Gsm8kCotStrict, FlexibleExtract}) {
+  using Extract = std::string (*)(std::string_view);
+  const std::initializer_list<Extract> extracts = {
+      Gsm8kStrict, FlexibleExtract, [](std::string_view text) { return Gsm8kCotStrict(text); },
+      [](std::string_view text) { return Gsm8kCotStrict(text, CotDot::kDot); },
+      [](std::string_view text) { return Gsm8kCotStrict(text, CotDot::kNone); }};
+  for (const Extract extract : extracts) {
     const std::string found = extract(response);
+    const bool nothing = found == kInvalid || found == kRegexLimit;
     Demand(!found.empty());
-    Demand(found == kInvalid || response.find(found) != std::string::npos);
+    Demand(nothing || response.find(found) != std::string::npos);
     Demand(extract(response) == found);
-    Demand(found == kInvalid || found.find_first_not_of("-$0123456789.,") == std::string::npos);
+    Demand(nothing || found.find_first_not_of("-$0123456789.,") == std::string::npos);
     Demand(Gsm8kExactMatch(found, found));
+    // Equal texts are equal numbers, where they are numbers at all.
+    Demand(Gsm8kSameNumber(found, found) || !Gsm8kSameNumber(found, "0"));
   }
   const std::string stripped = Strip(response);
   Demand(response.find(stripped) != std::string::npos);
