@@ -5,6 +5,7 @@
 #include "harness/coordinator/messages.h"
 #include "harness/coordinator/request.h"
 #include "harness/store/failpoint.h"
+#include "harness/store/planted.h"
 
 namespace h1bench {
 namespace {
@@ -138,7 +139,7 @@ Status Coordinator::CheckWorker(const std::string& name, const std::string& inca
   if (shut_down_) return Unavailable("the coordinator is shutting down");
   const auto found = workers_.find(name);
   if (found == workers_.end()) return NotFound("worker {} is not registered", name);
-  if (found->second.incarnation != incarnation) {
+  if (found->second.incarnation != incarnation && !Planted(Bug::kNoIncarnationCheck)) {
     return FailedPrecondition(
         "another process registered as worker {}; give each worker its own --name", name);
   }
@@ -208,7 +209,7 @@ void Coordinator::AskLease(LeaseCall call) {
   }
   // A worker asks when it holds nothing. What it still has here is a lease whose answer got lost:
   // its heartbeats would keep that for ever.
-  RevokeAllOf(call.request.worker_name(), false);
+  if (!Planted(Bug::kLostLeaseKept)) RevokeAllOf(call.request.worker_name(), false);
   if (TryLease(call)) return;
   const auto wait = std::clamp(std::chrono::milliseconds(call.request.wait_ms()),
                                std::chrono::milliseconds(0), kLongestPoll);

@@ -1,9 +1,20 @@
 #include "harness/coordinator/leases.h"
 
+#include "harness/store/planted.h"
+
 namespace h1bench {
+namespace {
+
+std::chrono::steady_clock::time_point Now(Clock& clock) {
+  if (Planted(Bug::kLeaseByWallClock))
+    return std::chrono::steady_clock::time_point(std::chrono::milliseconds(clock.WallUnixMillis()));
+  return clock.Steady();
+}
+
+}  // namespace
 
 void LeaseTable::Add(Lease lease) {
-  lease.deadline = clock_.Steady() + ttl_;
+  lease.deadline = Now(clock_) + ttl_;
   leases_[lease.id] = std::move(lease);
 }
 
@@ -14,7 +25,7 @@ Lease* LeaseTable::Find(std::int64_t id) {
 
 void LeaseTable::Renew(const std::string& worker) {
   for (auto& [id, lease] : leases_) {
-    if (lease.worker == worker) lease.deadline = clock_.Steady() + ttl_;
+    if (lease.worker == worker) lease.deadline = Now(clock_) + ttl_;
   }
 }
 
@@ -39,7 +50,7 @@ std::vector<std::int64_t> Where(const std::map<std::int64_t, Lease>& leases, Pre
 }  // namespace
 
 std::vector<std::int64_t> LeaseTable::Expired() const {
-  const auto now = clock_.Steady();
+  const auto now = Now(clock_);
   return Where(leases_, [&](const Lease& lease) { return lease.deadline <= now; });
 }
 

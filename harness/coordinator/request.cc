@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/sha256.h"
+#include "harness/store/planted.h"
 
 namespace h1bench {
 namespace {
@@ -56,7 +57,7 @@ std::string RequestKey(const RequestIdentity& identity, const tasks::Request& re
                        const std::string& sampling_key) {
   Sha256 digest;
   digest.UpdateField("h1bench request 1");
-  digest.UpdateField(identity.model_digest)
+  digest.UpdateField(Planted(Bug::kKeyWithoutModel) ? "" : identity.model_digest)
       .UpdateField(identity.precision)
       .UpdateField(identity.engine);
   digest.UpdateField(std::to_string(identity.max_length));

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "harness/store/failpoint.h"
+#include "harness/store/planted.h"
 #include "harness/store/vfs.h"
 
 namespace h1bench {
@@ -136,9 +137,12 @@ Result<std::int64_t> Database::Scalar(const std::string& sql) {
 }
 
 Status Database::InTransaction(std::string_view name, const std::function<Status()>& body) {
+  if (Planted(Bug::kAckBeforeCommit) && sqlite3_get_autocommit(handle_) == 0)
+    H1_RETURN_IF_ERROR(Execute("COMMIT"));
   H1_RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
   Status status = body();
   if (status.ok()) status = Failpoint(name, ".before_commit");
+  if (Planted(Bug::kAckBeforeCommit) && name == "submit") return status;
   if (status.ok()) status = Execute("COMMIT");
   if (!status.ok()) {
     const Status ignored = Execute("ROLLBACK");  // the first failure is the one to tell

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "harness/store/planted.h"
 #include "harness/store/sqlite_store.h"
 
 namespace h1bench {
@@ -131,10 +132,13 @@ Status SqliteStore::SubmitResponses(
   return database_->InTransaction("submit", [&]() -> Status {
     H1_ASSIGN_OR_RETURN(
         Statement check,
-        database_->Prepare("UPDATE leases SET state = ? WHERE id = ? AND attempt = ? AND "
-                           "incarnation = ? AND state = 'open' AND EXISTS "
-                           "(SELECT 1 FROM workers w WHERE w.run_id = leases.run_id AND w.worker = "
-                           "leases.worker AND w.incarnation = leases.incarnation)"));
+        database_->Prepare(
+            Planted(Bug::kNoAttemptCheck)
+                ? "UPDATE leases SET state = ? WHERE id = ? AND ? > 0 AND ? <> ''"
+                : "UPDATE leases SET state = ? WHERE id = ? AND attempt = ? AND "
+                  "incarnation = ? AND state = 'open' AND EXISTS "
+                  "(SELECT 1 FROM workers w WHERE w.run_id = leases.run_id AND w.worker = "
+                  "leases.worker AND w.incarnation = leases.incarnation)"));
     H1_RETURN_IF_ERROR(check.BindAll(last ? "closed" : "open", lease, attempt, incarnation).Run());
     if (database_->Changes() != 1) {
       return FailedPrecondition(
@@ -154,7 +158,7 @@ Result<std::vector<std::int64_t>> SqliteStore::RevokeLease(std::int64_t lease, b
         Statement close,
         database_->Prepare("UPDATE leases SET state = ? WHERE id = ? AND state = 'open'"));
     H1_RETURN_IF_ERROR(close.BindAll(lost ? "lost" : "revoked", lease).Run());
-    if (database_->Changes() != 1 || !lost) return Status::Ok();
+    if (database_->Changes() != 1 || !lost || Planted(Bug::kLossesNotCounted)) return Status::Ok();
     H1_ASSIGN_OR_RETURN(
         Statement count,
         database_->Prepare(

@@ -45,7 +45,7 @@ class Kills : public FaultTest {
 
   /// Kills the coordinator `kills` times; after each, another number of workers goes on.
   void KillCoordinator(int kills) {
-    ASSERT_NO_FATAL_FAILURE(Calm());
+    ASSERT_NO_FATAL_FAILURE(Calm(1));
     int dead = 0;
     for (int round = 0; dead < kills; ++round) {
       ASSERT_LT(round, 5 + kills) << "the runs end before anybody is killed";
@@ -77,8 +77,8 @@ class Kills : public FaultTest {
 
   /// Stops a worker for three lease times and lets it go on, `times` times.
   void Pause(int times) {
-    ASSERT_NO_FATAL_FAILURE(Calm());
-    constexpr int kTtl = 600;
+    ASSERT_NO_FATAL_FAILURE(Calm(1));
+    constexpr int kTtl = 500;
     for (int i = 0; i < times; ++i) {
       const std::string name = "paused" + std::to_string(i);
       Coordinator coordinator(folder_, Db(name), kTtl);
@@ -119,9 +119,9 @@ class Kills : public FaultTest {
 class SlowKills : public Kills {};
 class FullKills : public Kills {};
 
-TEST_F(SlowKills, Workers) { KillWorkers(8, 4); }
+TEST_F(SlowKills, Workers) { KillWorkers(5, 4); }
 TEST_F(FullKills, Workers) { KillWorkers(220, 12); }
-TEST_F(SlowKills, Coordinator) { KillCoordinator(3); }
+TEST_F(SlowKills, Coordinator) { KillCoordinator(2); }
 TEST_F(FullKills, Coordinator) { KillCoordinator(40); }
 TEST_F(SlowKills, PausedPastTheLease) { Pause(1); }
 TEST_F(FullKills, PausedPastTheLease) { Pause(20); }

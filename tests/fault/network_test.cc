@@ -47,7 +47,7 @@ TEST_F(SlowNetwork, OneAnswerOfEachCallIsLost) { LoseAnswers(1, false); }
 TEST_F(FullNetwork, FiveAnswersOfEachCallAreLost) { LoseAnswers(5, false); }
 TEST_F(FullNetwork, EveryCallComesTwice) { LoseAnswers(0, true); }
 
-TEST_F(SlowNetwork, ABlackHole) {
+TEST_F(FullNetwork, ABlackHole) {
   ASSERT_NO_FATAL_FAILURE(Calm(1));
   Coordinator coordinator(folder_, Db("hole"), 1000);
   TcpProxy proxy(coordinator.address());
@@ -80,7 +80,7 @@ TEST_F(SlowNetwork, TwoWorkersOfOneName) {
 }
 
 /// Workers outlive a coordinator that is back within nine seconds.
-TEST_F(SlowNetwork, ACoordinatorComesBack) {
+TEST_F(FullNetwork, ACoordinatorComesBack) {
   ASSERT_NO_FATAL_FAILURE(Calm(2));
   auto coordinator = std::make_unique<Coordinator>(folder_, Db("back"), 3000);
   const std::string address = coordinator->address();

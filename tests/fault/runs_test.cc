@@ -7,7 +7,7 @@
 namespace h1bench::fault {
 namespace {
 
-class SlowRuns : public FaultTest {
+class Runs : public FaultTest {
  protected:
   /// A question of the demo's own, in one prompt only (its shots come from another file).
   static std::string DeadlyQuestion() {
@@ -18,6 +18,9 @@ class SlowRuns : public FaultTest {
     return row.ok() ? row->Find("question")->as_string() : "";
   }
 };
+
+class SlowRuns : public Runs {};
+class FullRuns : public Runs {};
 
 TEST_F(SlowRuns, APoisonDocument) {
   ASSERT_NO_FATAL_FAILURE(Calm(1));
@@ -46,7 +49,7 @@ TEST_F(SlowRuns, APoisonDocument) {
   }
 }
 
-TEST_F(SlowRuns, TheWallClockJumps) {
+TEST_F(FullRuns, TheWallClockJumps) {
   const std::filesystem::path shim = testing::BinaryPath().parent_path() / "libclock_shim.so";
   if (!std::filesystem::exists(shim)) GTEST_SKIP() << "not built: sanitizers want to be first";
   ASSERT_NO_FATAL_FAILURE(Calm(1));
@@ -86,7 +89,7 @@ TEST_F(SlowRuns, AnotherNumberOfWorkersTakesEveryAnswer) {
 }
 
 /// What a cut run has answered is not asked again by other workers.
-TEST_F(SlowRuns, ResumingAsksOnlyWhatIsMissing) {
+TEST_F(FullRuns, ResumingAsksOnlyWhatIsMissing) {
   ASSERT_NO_FATAL_FAILURE(Calm(1));
   setenv("H1BENCH_FAILPOINT", "submit.before_ack:8=kill", 1);
   EXPECT_EQ(Finish("cut", {"run", Suite().string()}), 128 + SIGKILL);

@@ -10,10 +10,19 @@
 
 #include "base/sha256.h"
 #include "harness/coordinator/coordinator.h"
+#include "harness/coordinator/model_source.h"
 #include "harness/coordinator/request.h"
 #include "harness/store/store.h"
 
 namespace h1bench::testing {
+
+class NoModels final : public ModelSource {
+ public:
+  Result<ModelFacts> Read(const std::filesystem::path& folder) override {
+    return NotFound("{}: no model", folder.string());
+  }
+  std::string Identity() override { return "engine"; }
+};
 
 /// A store with one run of `count` samples of one subject: prompts "prompt 0", "prompt 1", ...
 class StoredRun {

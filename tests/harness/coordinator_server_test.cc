@@ -12,15 +12,8 @@ namespace h1bench {
 namespace {
 
 using testing::Answer;
+using testing::NoModels;
 using testing::StoredRun;
-
-class NoModels final : public ModelSource {
- public:
-  Result<ModelFacts> Read(const std::filesystem::path& folder) override {
-    return NotFound("{}: no model", folder.string());
-  }
-  std::string Identity() override { return "engine"; }
-};
 
 /// The real server on a free loopback port.
 class ServerTest : public ::testing::Test {

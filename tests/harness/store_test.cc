@@ -116,6 +116,18 @@ TEST_F(StoreTest, ResponsesReadBackBitEqualAfterReopening) {
   EXPECT_EQ(store->PendingSamples(run)->size(), 1U);
 }
 
+TEST_F(StoreTest, AnAcknowledgedAnswerIsSeenByOthers) {
+  auto store = Open();
+  const std::int64_t run = MakeRun(*store, 1);
+  const LeaseGrant grant = Grant(*store, run);
+  ASSERT_TRUE(store
+                  ->SubmitResponses(grant.lease_id, grant.attempt, "one",
+                                    {{grant.sample_ids[0], Answer("key0", -1)}}, true)
+                  .ok());
+  auto other = Open(Store::Mode::kReadOnly);
+  EXPECT_EQ(other->PendingSamples(run)->size(), 0U);
+}
+
 TEST_F(StoreTest, StaleAttemptsAndIncarnationsStoreNothing) {
   auto store = Open();
   const std::int64_t run = MakeRun(*store, 1);
