@@ -39,6 +39,7 @@ void AddTaskArguments(CLI::App& app, TaskArguments& arguments) {
                "gsm8k_cot, humaneval, humaneval_instruct)");
   app.add_flag("--multiturn", arguments.multiturn, "With --chat: every shot as two messages");
   for (const tasks::Switch& one : tasks::Switches()) {
+    if (one.of_engine) continue;
     std::string name = "--" + std::string(one.key);
     std::replace(name.begin(), name.end(), '_', '-');
     app.add_option(name, options.*one.member, one.help)

@@ -40,8 +40,10 @@ Result<ReportTask> MakeTask(const RunTaskRow& row) {
   task.protocol = Text(task.describe, "protocol");
   task.headline = Text(task.describe, "headline");
   task.shots = Integer(task.describe, "shots");
-  if (const auto options = ParseJson(row.options_json); options.ok())
+  if (auto options = ParseJson(row.options_json); options.ok()) {
     task.wants_bos = Text(*options, "bos") == "once" || !Text(*options, "chat").empty();
+    task.options = std::move(*options);
+  }
   const Json* chance = task.describe.Find("chance");
   if (chance != nullptr && chance->is_number()) task.chance = chance->as_double();
   return task;

@@ -62,6 +62,7 @@ struct ReportTask {
   std::int64_t id = 0;
   std::string name, task, data_digest, kind, primary, protocol, headline;
   std::int64_t shots = 0;
+  Json options;            // the keys of its entry in the suite, as written
   bool wants_bos = false;  // by the switch bos or its chat template
   std::optional<double> chance;
   Json describe;

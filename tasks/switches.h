@@ -15,6 +15,7 @@ struct Switch {
   std::string TaskOptions::*member;  // empty: the default
   std::vector<std::string> values;   // the default first
   const char* help;
+  bool of_engine = false;  // changes how a request is answered and no prompt or score: suites only
 };
 
 /// All of them: suite, store, command line and checks read this one table.

@@ -108,6 +108,7 @@ std::string RenderJson(const Report& report) {
     tasks.Push(item.Set("name", task.name)
                    .Set("task", task.task)
                    .Set("data_digest", task.data_digest)
+                   .Set("options", task.options)
                    .Set("describe", task.describe));
   }
   for (const std::size_t place : report.ranking)

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "base/sha256.h"
@@ -137,6 +138,46 @@ TEST_F(ReportTest, RepeatsAreOneObservation) {
   EXPECT_DOUBLE_EQ(width(10).mean, 0.75);
   EXPECT_DOUBLE_EQ(width(10).interval.half_width(), width(1).interval.half_width());
   EXPECT_EQ(width(10).n, 8);
+}
+
+// The switch mmlu_average: 3 of 4 right in one subject, 0 of 1 in the other.
+TEST_F(ReportTest, TheHeadlineIsTheAverageAskedFor) {
+  const auto primary = [&](const std::string& headline) {
+    auto store = std::move(*Store::Open(folder_ / (headline + ".db"), Store::Mode::kReadWrite));
+    std::vector<VariantRow> variants(1);
+    std::vector<RunTaskRow> tasks(1);
+    tasks[0].name = "t";
+    tasks[0].describe_json =
+        R"({"primary":"acc","metrics":["acc"],"headline":")" + headline + "\"}";
+    const auto id = store->CreateRun({}, variants, tasks, [&](const auto& add) -> Status {
+      for (int i = 0; i < 5; ++i) {
+        SampleRow row;
+        row.variant_id = variants[0].id;
+        row.run_task_id = tasks[0].id;
+        row.subset = i < 4 ? "anatomy" : "virology";
+        row.index = i;
+        row.prompt_sha256 = Sha256Hex("");
+        row.request_key = std::to_string(i);
+        H1_RETURN_IF_ERROR(add(row));
+      }
+      return Status::Ok();
+    });
+    std::vector<ScoreRow> scores;
+    for (const SampleRow& row : *store->PendingSamples(*id)) {
+      ScoreRow score;
+      score.sample_id = row.id;
+      score.scores = {{"acc", row.index < 3 ? 1.0 : 0.0}};
+      scores.push_back(score);
+    }
+    EXPECT_TRUE(store->InsertScores(scores).ok());
+    return BuildReport(*store, 0, {})->variants[0].cells[0].primary;
+  };
+  EXPECT_DOUBLE_EQ(primary("micro").mean, 0.6);
+  EXPECT_DOUBLE_EQ(primary("macro").mean, 0.375);
+  EXPECT_DOUBLE_EQ(primary("lm-eval").mean, 0.6);
+  // lm-eval's: squares 3/4 within anatomy, n - k = 3.
+  EXPECT_DOUBLE_EQ(primary("lm-eval").standard_error, std::sqrt(0.75 / 3 / 5));
+  EXPECT_NE(primary("micro").standard_error, primary("lm-eval").standard_error);
 }
 
 TEST_F(ReportTest, SpeedIsTokensOfThisRunOverEngineTime) {

@@ -170,6 +170,13 @@ TEST_F(WarningsTest, RegexAtItsLimit) {
       std::string::npos);
 }
 
+TEST_F(WarningsTest, OptionsAreRecorded) {
+  const Report report = Build(R"({"bos":"none","shots":3})", 1, [](int, Answered&) {});
+  const Json json = std::move(ParseJson(RenderJson(report))).value();
+  EXPECT_EQ(WriteJson(*json.Find("tasks")->as_array()[0].Find("options")),
+            R"({"bos":"none","shots":3})");
+}
+
 // No room for an answer is no zero, and every format says why.
 TEST_F(WarningsTest, NoRoomIsNotAvailable) {
   const auto nothing = [](int, Answered&) {};
