@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
 #include <map>
 
 #include "base/json.h"
@@ -258,7 +259,8 @@ TEST_F(SlowRunTest, AnotherRunOfTheSameSuiteOnlyLooksUp) {
 }
 
 TEST(RunErrorsTest, MistakesHaveTheirExitCodes) {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path();
+  std::string pattern = (std::filesystem::temp_directory_path() / "h1bench-XXXXXX").string();
+  const std::filesystem::path folder = mkdtemp(pattern.data());  // not what an older build left
   const std::vector<std::pair<std::vector<std::string>, int>> cases = {
       {{"run", "/nonexistent/suite.yaml"}, 3},
       {{"run"}, 2},
@@ -271,6 +273,7 @@ TEST(RunErrorsTest, MistakesHaveTheirExitCodes) {
     EXPECT_EQ(program.Wait(), code) << arguments[0] << ": " << program.err();
     EXPECT_FALSE(program.err().empty());
   }
+  std::filesystem::remove_all(folder);
 }
 
 /// Switches of the engine: from the suite to the ids that were fed, and into the report.

@@ -17,7 +17,10 @@ namespace fs = std::filesystem;
 /// A data folder with one subject of MMLU (two of them) and one word problem.
 class SwitchTest : public ::testing::Test {
  protected:
-  SwitchTest() : folder_(fs::path(::testing::TempDir()) / "switches") {
+  SwitchTest()
+      : folder_(fs::path(::testing::TempDir()) /
+                ("switches-" +  // tests run side by side
+                 std::string(::testing::UnitTest::GetInstance()->current_test_info()->name()))) {
     fs::remove_all(folder_);
     for (const char* subject : {"anatomy", "virology"}) {
       Write(fmt::format("mmlu/dev/{}_dev.csv", subject), "\" one \",a,b,c,d,C\ntwo,e,f,g,h,D\n");
