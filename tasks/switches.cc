@@ -46,7 +46,10 @@ void ApplySwitches(const TaskOptions& options, Request& request) {
 
 std::string SwitchNote(const TaskOptions& options) {
   return std::string(options.bos == "once" ? ", BOS in front" : "") +
-         (options.log_softmax == "bf16" ? ", log-softmax in bf16" : "");
+         (options.log_softmax == "bf16" ? ", log-softmax in bf16" : "") +
+         (options.fewshot_world_size == 1
+              ? ""
+              : fmt::format(", shots drawn as on {} ranks", options.fewshot_world_size));
 }
 
 }  // namespace h1bench::tasks

@@ -68,12 +68,10 @@ class WordProblems : public Task {
         .Set("groups", Json(Json::Object{}));
     json.Set("headline", "micro").Set("version", 1);
     json.Set("protocol",
-             fmt::format("lm-eval {} 3.0: {}-shot, at most {} new tokens, {}{}{}{}{}", name(),
-                         shots_, max_new_tokens_,
+             fmt::format("lm-eval {} 3.0: {}-shot, at most {} new tokens, {}{}{}{}", name(), shots_,
+                         max_new_tokens_,
                          temperature_ == 0 ? "greedy" : fmt::format("temperature {}", temperature_),
-                         ChatNote(chat_),
-                         world_ == 1 ? "" : fmt::format(", shots drawn as on {} ranks", world_),
-                         numbers_ ? ", numbers compared beside strings" : "",
+                         ChatNote(chat_), numbers_ ? ", numbers compared beside strings" : "",
                          dot_ == CotDot::kAny   ? ""
                          : dot_ == CotDot::kDot ? ", a dot behind the answer"
                                                 : ", nothing behind the answer"));
@@ -96,7 +94,6 @@ class WordProblems : public Task {
     dot_ = options.gsm8k_cot_dot == "dot"    ? CotDot::kDot
            : options.gsm8k_cot_dot == "none" ? CotDot::kNone
                                              : CotDot::kAny;
-    world_ = options.fewshot_world_size;
     H1_ASSIGN_OR_RETURN(chat_, ParseChatForm(name(), options.chat));
     H1_RETURN_IF_ERROR(CheckSampling(name(), options));
     H1_ASSIGN_OR_RETURN(shots_, Or(name(), "shots", options.shots, shots, 0, most_shots));
@@ -121,8 +118,7 @@ class WordProblems : public Task {
 
   ChatForm chat_ = ChatForm::kNone;
   CotDot dot_ = CotDot::kAny;
-  bool numbers_ = false;    // compared beside strings
-  std::int64_t world_ = 1;  // ranks of the few-shot draws
+  bool numbers_ = false;  // compared beside strings
   std::int64_t shots_ = 0, max_new_tokens_ = kDefaultTokens;
   double temperature_ = 0, top_p_ = 1;
   std::vector<Document> documents_;

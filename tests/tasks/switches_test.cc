@@ -235,6 +235,9 @@ TEST_F(SwitchTest, EngineSwitchesReachTheRequestAndTheProtocol) {
   EXPECT_TRUE(request.bf16_softmax);
   EXPECT_EQ(SwitchNote(options), ", BOS in front, log-softmax in bf16");
   EXPECT_NE(Refusal("gsm8k", options).find("log_softmax does not apply"), std::string::npos);
+  TaskOptions ranks;
+  ranks.fewshot_world_size = 4;
+  EXPECT_EQ(SwitchNote(ranks), ", shots drawn as on 4 ranks");
   options.subjects = {"anatomy"};
   EXPECT_NE(Load("mmlu", options), nullptr);
 }
