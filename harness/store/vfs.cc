@@ -216,6 +216,19 @@ int Register() {
 
 }  // namespace
 
+void SealPages(std::string& database) {
+  if (database.size() < kHeaderBytes) return;
+  auto* bytes = reinterpret_cast<unsigned char*>(database.data());
+  const int size = PageSize(bytes);
+  if (bytes[kReservedAt] != kPageChecksumBytes || !IsPage(size)) return;
+  const auto step = static_cast<std::size_t>(size);
+  for (std::size_t at = 0; at + step <= database.size(); at += step) {
+    const std::uint64_t sum =
+        Checksum(bytes + at, size - kPageChecksumBytes, static_cast<sqlite3_int64>(at));
+    std::memcpy(bytes + at + step - kPageChecksumBytes, &sum, sizeof sum);
+  }
+}
+
 int RegisterVfs() {
   static const int code = Register();
   return code;

@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <string>
+
 namespace h1bench {
 
 /// Name of the VFS below every database of ours: SQLite's own, and between
@@ -13,6 +15,10 @@ namespace h1bench {
 ///   (SQLITE_FULL, on a write).
 inline constexpr const char* kVfsName = "h1bench";
 inline constexpr int kPageChecksumBytes = 8;
+
+/// Writes the right checksum into every whole page of a database's bytes, where its header says
+/// that it has checksums: for tests that damage what lies above the pages.
+void SealPages(std::string& database);
 
 /// Registers the VFS, once. Thread-safe. SQLite's result code.
 int RegisterVfs();
