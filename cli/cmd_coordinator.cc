@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/run_models.h"
 #include "cli/run_options.h"
+#include "cli/stored_run.h"
 #include "cli/version.h"
 #include "harness/coordinator/server.h"
 #include "harness/store/lock.h"
@@ -26,12 +27,6 @@ struct Options {
 
 volatile sig_atomic_t g_stop = 0;
 
-std::string Kept(const RunRow& row, const char* key) {
-  const Result<Json> json = ParseJson(row.options_json);
-  const Json* value = json.ok() ? json->Find(key) : nullptr;
-  return value != nullptr && value->is_string() ? value->as_string() : "";
-}
-
 /// Every unfinished run of the database that this engine can answer, with its tasks.
 Result<std::vector<std::pair<std::int64_t, std::shared_ptr<const TaskSet>>>> UnfinishedRuns(
     Store& store, ModelSource& models, const std::string& identity) {
@@ -39,12 +34,13 @@ Result<std::vector<std::pair<std::int64_t, std::shared_ptr<const TaskSet>>>> Unf
   H1_ASSIGN_OR_RETURN(const std::vector<RunRow> runs, store.ListRuns());
   for (const RunRow& run : runs) {
     if (run.state != "running") continue;
-    if (Kept(run, "identity") != identity) {
+    H1_ASSIGN_OR_RETURN(const KeptOptions kept, ReadKept(run));
+    if (kept.identity != identity) {
       std::printf("run %lld waits for the engine \"%s\"\n", static_cast<long long>(run.id),
-                  Kept(run, "identity").c_str());
+                  kept.identity.c_str());
       continue;
     }
-    H1_ASSIGN_OR_RETURN(TaskSet tasks, LoadTasksOfRun(store, run.id, models, Kept(run, "data")));
+    H1_ASSIGN_OR_RETURN(TaskSet tasks, LoadTasksOfRun(store, run.id, models, kept.data));
     unfinished.emplace_back(run.id, std::make_shared<const TaskSet>(std::move(tasks)));
   }
   return unfinished;

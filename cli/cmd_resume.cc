@@ -1,10 +1,10 @@
 #include <cstdio>
 #include <memory>
 
-#include "base/json.h"
 #include "cli/command.h"
 #include "cli/run_local.h"
 #include "cli/run_models.h"
+#include "cli/stored_run.h"
 #include "harness/store/lock.h"
 #include "runner/worker/identity.h"
 #include "tasks/sandbox/judge.h"
@@ -16,28 +16,6 @@ struct Options {
   std::int64_t run = 0;
   RunArguments arguments;
 };
-
-/// The newest database in h1bench-results/.
-Result<std::filesystem::path> NewestDatabase() {
-  std::filesystem::path newest;
-  std::filesystem::file_time_type time{};
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("h1bench-results", error)) {
-    if (entry.path().extension() != ".db") continue;
-    const auto written = entry.last_write_time(error);
-    if (!newest.empty() && written <= time) continue;
-    newest = entry.path();
-    time = written;
-  }
-  if (newest.empty())
-    return NotFound("there is no database in h1bench-results/ here; say which with --db FILE");
-  return newest;
-}
-
-std::string Kept(const Json& options, const char* key) {
-  const Json* value = options.Find(key);
-  return value != nullptr && value->is_string() ? value->as_string() : "";
-}
 
 Status Resume(const Options& options) {
   // The launcher is forked before SQLite, gRPC and threads exist, so before it is known whether the
@@ -58,23 +36,22 @@ Status Resume(const Options& options) {
   if (row.state != "running")
     return InvalidArgument("{}: run {} is {}; there is nothing to resume", db.string(), run,
                            row.state);
-  H1_ASSIGN_OR_RETURN(const Json kept, ParseJson(row.options_json));
+  H1_ASSIGN_OR_RETURN(const KeptOptions kept, ReadKept(row));
 
   RunArguments arguments = options.arguments;
-  if (const std::string engine = Kept(kept, "engine"); !engine.empty())
-    arguments.engine.engine = engine;
+  if (!kept.engine.empty()) arguments.engine.engine = kept.engine;
   H1_ASSIGN_OR_RETURN(const std::string identity,
                       EngineIdentity(ResolveEngine(arguments.engine.engine)));
-  if (identity != Kept(kept, "identity")) {
+  if (identity != kept.identity) {
     return FailedPrecondition(
         "run {} was planned for the engine \"{}\", this is \"{}\": the answers would not be the "
         "same bits. Resume with the "
         "program and machine that began it, or run the suite again.",
-        run, Kept(kept, "identity"), identity);
+        run, kept.identity, identity);
   }
   CheckpointModels models(identity);
   const std::string data = arguments.data.empty()
-                               ? Kept(kept, "data")
+                               ? kept.data
                                : std::filesystem::absolute(arguments.data).string();
   H1_ASSIGN_OR_RETURN(TaskSet loaded, LoadTasksOfRun(*store, run, models, data));
   if (loaded.NeedsJudge() && !judge.ok()) return judge.status();

@@ -86,17 +86,9 @@ Json Line(const VariantRow& variant, const RunTaskRow& task, const SampleRow& sa
 
 Status Run(const Options& options) {
   H1_ASSIGN_OR_RETURN(const auto store, Store::Open(options.database, Store::Mode::kReadOnly));
-  std::int64_t run = options.run;
-  if (run == 0) {
-    H1_ASSIGN_OR_RETURN(const std::vector<RunRow> runs, store->ListRuns());
-    if (runs.empty()) return NotFound("{}: holds no run yet", options.database);
-    run = runs.back().id;
-  } else {
-    H1_ASSIGN_OR_RETURN(const RunRow row, store->GetRun(run));
-    (void)row;
-  }
+  H1_ASSIGN_OR_RETURN(const RunRow run, store->GetRun(options.run));
   return store->ForEachSample(
-      run, [](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
+      run.id, [](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
               const ResponseRow* response, const ScoreRow* score) {
         std::printf("%s\n", WriteJson(Line(variant, task, sample, response, score)).c_str());
         return Status::Ok();

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "cli/command.h"
+#include "cli/stored_run.h"
 #include "harness/coordinator/scorer.h"
 #include "harness/store/lock.h"
 #include "runner/tokenizer/tokenizer.h"
@@ -140,14 +141,6 @@ void Print(const Changes& changes, std::int64_t from, std::int64_t to, bool json
   std::cout << WriteJson(out, 2) << '\n';
 }
 
-Result<std::int64_t> ChooseRun(Store& store, std::int64_t run) {
-  H1_ASSIGN_OR_RETURN(const std::vector<RunRow> runs, store.ListRuns());
-  if (run == 0 && !runs.empty()) run = runs.back().id;
-  for (const RunRow& row : runs)
-    if (row.id == run) return run;
-  return NotFound("there is no run {} in this database", run);
-}
-
 Status ScoreAgain(const Options& options) {
   // Before SQLite exists, as it is not known yet whether there is code to judge.
   Result<std::unique_ptr<tasks::CodeJudge>> judge = tasks::LaunchJudge();
@@ -156,16 +149,14 @@ Status ScoreAgain(const Options& options) {
   H1_ASSIGN_OR_RETURN(const RunLock lock, RunLock::Acquire(options.database));
   H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
                       Store::Open(options.database, Store::Mode::kReadWrite));
-  H1_ASSIGN_OR_RETURN(const std::int64_t run, ChooseRun(*store, options.run));
-  H1_ASSIGN_OR_RETURN(const RunRow row, store->GetRun(run));
-  H1_ASSIGN_OR_RETURN(const Json kept, ParseJson(row.options_json));
+  H1_ASSIGN_OR_RETURN(const RunRow row, store->GetRun(options.run));
+  const std::int64_t run = row.id;
+  H1_ASSIGN_OR_RETURN(const KeptOptions kept, ReadKept(row));
   H1_ASSIGN_OR_RETURN(const std::vector<VariantRow> variants, store->Variants(run));
   StoredModels models(variants);
-  const Json* folder = kept.Find("data");
-  const std::string data = !options.data.empty() ? options.data
-                           : folder != nullptr   ? folder->as_string()
-                                                 : "";
-  H1_ASSIGN_OR_RETURN(TaskSet loaded, LoadTasksOfRun(*store, run, models, data));
+  H1_ASSIGN_OR_RETURN(
+      TaskSet loaded,
+      LoadTasksOfRun(*store, run, models, options.data.empty() ? kept.data : options.data));
   if (loaded.NeedsJudge() && !judge.ok()) return judge.status();
   const auto tasks = std::make_shared<const TaskSet>(std::move(loaded));
   H1_ASSIGN_OR_RETURN(const auto before, NewestScores(*store, run));

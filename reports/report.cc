@@ -138,13 +138,7 @@ class Builder {
 
  private:
   Status ReadRun(std::int64_t run) {
-    if (run == 0) {
-      H1_ASSIGN_OR_RETURN(const std::vector<RunRow> runs, store_.ListRuns());
-      if (runs.empty()) return NotFound("the database holds no run yet");
-      run_ = runs.back();
-    } else {
-      H1_ASSIGN_OR_RETURN(run_, store_.GetRun(run));
-    }
+    H1_ASSIGN_OR_RETURN(run_, store_.GetRun(run));
     report_.run = run_.id;
     report_.title = run_.name;
     report_.description = run_.description;

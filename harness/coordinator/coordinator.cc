@@ -391,12 +391,8 @@ void Coordinator::Shutdown() {
 // --- for people ---
 
 Result<v1::RunProgress> Coordinator::Progress(std::int64_t id) {
-  if (id == 0) {
-    H1_ASSIGN_OR_RETURN(const std::vector<RunRow> rows, store_.ListRuns());
-    if (rows.empty()) return NotFound("there is no run yet");
-    id = rows.back().id;
-  }
   H1_ASSIGN_OR_RETURN(const RunRow row, store_.GetRun(id));
+  id = row.id;
   v1::RunProgress out;
   out.set_run(id);
   out.set_name(row.name);

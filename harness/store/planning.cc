@@ -175,9 +175,14 @@ Result<std::int64_t> SqliteStore::CreateRun(
 }
 
 Result<RunRow> SqliteStore::GetRun(std::int64_t run) {
-  H1_ASSIGN_OR_RETURN(Statement query, database_->Prepare(fmt::format(
-                                           "SELECT {} FROM runs WHERE id = ?", kRunColumns)));
+  H1_ASSIGN_OR_RETURN(
+      Statement query,
+      database_->Prepare(fmt::format(
+          "SELECT {} FROM runs WHERE id = ?1 OR ?1 = 0 ORDER BY id DESC LIMIT 1", kRunColumns)));
   H1_ASSIGN_OR_RETURN(const bool row, query.Bind(1, run).Step());
+  if (!row && run == 0)
+    return NotFound("{}: holds no run yet. `h1bench run SUITE.yaml --db FILE` makes one.",
+                    database_->file());
   if (!row)
     return NotFound("{}: there is no run {}. `h1bench watch --db` lists the runs.",
                     database_->file(), run);

@@ -107,6 +107,7 @@ class Store {
   virtual Result<std::int64_t> CreateRun(
       RunRow run, std::vector<VariantRow>& variants, std::vector<RunTaskRow>& tasks,
       const std::function<Status(const std::function<Status(SampleRow)>& add)>& samples) = 0;
+  /// 0: the newest.
   virtual Result<RunRow> GetRun(std::int64_t run) = 0;
   virtual Result<std::vector<RunRow>> ListRuns() = 0;
   /// The newest run whose state is "running", or kNotFound.
