@@ -362,6 +362,9 @@ void Coordinator::ServeParked() {
 }
 
 void Coordinator::Tick() {
+  // A run whose store fails is never done: it would be scored again and again, by a scorer that the
+  // server is about to take down.
+  if (!fatal_.ok() || shut_down_) return;
   if (!Keep(Failpoint("tick", "")).ok()) return;
   for (const std::int64_t lease : leases_.Expired()) Revoke(lease, true);
   std::vector<Run*> runs;

@@ -21,6 +21,7 @@ class LeasesTest : public ::testing::Test {
     core_ = std::make_unique<Coordinator>(run_->store(), clock_, CoordinatorOptions(),
                                           [this](ScoreJob job) {
                                             scored_.push_back(job.sample_id);
+                                            if (scoring_) return;
                                             core_->AddScore({job.run, job.sample_id, std::nullopt});
                                           });
     ASSERT_TRUE(core_->StartRun(run_->run(), "engine", std::make_shared<TaskSet>()).ok());
@@ -87,6 +88,7 @@ class LeasesTest : public ::testing::Test {
   std::unique_ptr<StoredRun> run_;
   std::unique_ptr<Coordinator> core_;
   std::vector<std::int64_t> scored_;
+  bool scoring_ = false;  // scores stay on their way
 };
 
 TEST_F(LeasesTest, AnsweredWorkEndsTheRunAndTheWorkers) {
@@ -292,6 +294,23 @@ TEST_F(LeasesTest, AnswersWithAWrongKeyAreRefused) {
   lease.mutable_requests(0)->set_key("another key");
   EXPECT_FALSE(Submit("w", "1", lease).ok());
   EXPECT_EQ(Pending(), 1U);
+}
+
+TEST_F(LeasesTest, AfterAFailureNothingIsScored) {
+  scoring_ = true;
+  Start(1);
+  ASSERT_TRUE(Register("w", "1").ok());
+  ASSERT_TRUE(Submit("w", "1", Lease("w", "1")).ok());
+  ASSERT_EQ(scored_.size(), 1U);
+  ScoreResult impossible;
+  impossible.run = run_->run();
+  impossible.sample_id = 1;
+  impossible.score = ScoreRow();
+  impossible.score->sample_id = 999;  // there is none
+  core_->AddScore(impossible);
+  EXPECT_FALSE(core_->fatal().ok());
+  core_->Tick();
+  EXPECT_EQ(scored_.size(), 1U);
 }
 
 TEST_F(LeasesTest, ACancelledRunTakesNothingMore) {
