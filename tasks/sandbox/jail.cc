@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -87,7 +88,12 @@ pid_t ReadInnerPid(int file) {
   if (poll(&waiting, 1, 1000) <= 0 || read(file, text, sizeof(text) - 1) <= 0) return -1;
   const char* key = "\"child-pid\":";
   const char* found = std::strstr(text, key);
-  return found == nullptr ? -1 : static_cast<pid_t>(std::atol(found + std::strlen(key)));
+  if (found == nullptr) return -1;
+  found += std::strlen(key);
+  while (*found == ' ') ++found;
+  pid_t pid = -1;
+  const auto [end, code] = std::from_chars(found, text + std::strlen(text), pid);
+  return code == std::errc() && pid > 0 ? pid : -1;  // 0 and below would signal whole groups
 }
 
 /// The folder of the C library that this program runs with.

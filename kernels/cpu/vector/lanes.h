@@ -110,7 +110,7 @@ H1_INLINE U RoundBf16(F x) {
   const U bits = (U)x;
   const U rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
   const U quiet = (bits >> 16) | 0x40U;
-  const I nan = x != x;
+  const I nan = x != x;  // NOLINT(misc-redundant-expression): true where it is not a number
   return ((U)nan & quiet) | (~(U)nan & rounded);
 }
 
