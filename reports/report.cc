@@ -341,7 +341,7 @@ class Builder {
       const char* const begin = subset.name.data();
       std::from_chars(begin, begin + slash, cell.length);
       std::from_chars(begin + slash + 1, begin + subset.name.size(), cell.depth);
-      grid.push_back(std::move(cell));
+      grid.push_back(cell);
     }
     std::sort(grid.begin(), grid.end(), [](const GridCell& a, const GridCell& b) {
       return std::pair(a.length, a.depth) < std::pair(b.length, b.depth);
