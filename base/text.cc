@@ -132,6 +132,16 @@ std::string VisibleText(std::string_view text) {
   return out;
 }
 
+std::string ReplaceAll(std::string_view text, std::string_view what, std::string_view with) {
+  std::string out;
+  for (std::size_t place = text.find(what); place != std::string_view::npos;
+       place = text.find(what)) {
+    out.append(text.substr(0, place)).append(with);
+    text.remove_prefix(place + what.size());
+  }
+  return out.append(text);
+}
+
 std::vector<std::string_view> SplitLines(std::string_view text) {
   std::vector<std::string_view> lines;
   while (!text.empty()) {

@@ -22,6 +22,8 @@ void AppendUtf8(std::string& out, std::uint32_t code_point);
 /// For a terminal: control characters (also C1, bidi overrides) made visible, nothing else changed.
 std::string VisibleText(std::string_view text);
 
+/// Every `what` (not empty) replaced, from the left; what is put in is not looked at again.
+std::string ReplaceAll(std::string_view text, std::string_view what, std::string_view with);
 std::vector<std::string_view> SplitLines(std::string_view text);
 /// The known word nearest to `word` by edit distance, or empty when none is near (for "Did you
 /// mean").

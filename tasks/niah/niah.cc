@@ -2,6 +2,7 @@
 #include <set>
 
 #include "base/sha256.h"
+#include "base/text.h"
 #include "tasks/fewshot/python_random.h"
 #include "tasks/niah/haystack.h"
 #include "tasks/options.h"
@@ -12,16 +13,6 @@ namespace h1bench::tasks {
 namespace {
 
 constexpr std::int64_t kMaxLength = std::int64_t{1} << 20;  // tokens; four times the longest model
-
-std::string Replace(std::string_view text, std::string_view what, std::string_view with) {
-  std::string out;
-  for (std::size_t place = text.find(what); place != std::string_view::npos;
-       place = text.find(what)) {
-    out.append(text.substr(0, place)).append(with);
-    text.remove_prefix(place + what.size());
-  }
-  return out.append(text);
-}
 
 struct Needle {
   std::string key, value;
@@ -41,7 +32,7 @@ Needle DrawNeedle(std::int64_t seed, std::int64_t length, double depth, std::int
 std::string Prompt(std::int64_t sentences, double depth, const Needle& needle) {
   const auto place = static_cast<std::int64_t>(static_cast<double>(sentences) * depth / 100.0);
   const std::string hidden =
-      Replace(Replace(kNeedle, "{key}", needle.key), "{value}", needle.value);
+      ReplaceAll(ReplaceAll(kNeedle, "{key}", needle.key), "{value}", needle.value);
   std::string text(kBefore);
   for (std::int64_t i = 0; i <= sentences; ++i) {
     if (i == place) text += hidden + (i < sentences ? " " : "");
@@ -50,7 +41,7 @@ std::string Prompt(std::int64_t sentences, double depth, const Needle& needle) {
       if (i + 1 < sentences || place == sentences) text += " ";
     }
   }
-  return text + Replace(kAfter, "{key}", needle.key);
+  return text + ReplaceAll(kAfter, "{key}", needle.key);
 }
 
 class Niah final : public Task {

@@ -117,16 +117,6 @@ std::string PythonList(const std::vector<std::string>& texts) {
   return fmt::format("['{}']", fmt::join(texts, "', '"));
 }
 
-std::string ReplaceAll(std::string_view text, std::string_view what, std::string_view with) {
-  std::string out;
-  for (std::size_t place = text.find(what); place != std::string_view::npos;
-       place = text.find(what)) {
-    out.append(text.substr(0, place)).append(with);
-    text.remove_prefix(place + what.size());
-  }
-  return out.append(text);
-}
-
 std::string FillIn(std::string_view text,
                    const std::vector<std::pair<std::string_view, std::string_view>>& values) {
   std::string out;

@@ -52,7 +52,6 @@ Result<std::vector<Sample>> GenerateQa(const Job&, const Sources&, const TokenCo
 /// "{name}" replaced everywhere in a template, in one pass; other braces stay.
 std::string FillIn(std::string_view text,
                    const std::vector<std::pair<std::string_view, std::string_view>>& values);
-std::string ReplaceAll(std::string_view text, std::string_view what, std::string_view with);
 
 /// The script's own generator. lm-eval's tasks draw from Python's global one, which it seeds with 0
 /// and shares among them: what a task draws there depends on those before it. Here every task is

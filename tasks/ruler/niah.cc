@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/text.h"
 #include "tasks/fewshot/python_random.h"
 #include "tasks/ruler/fill.h"
 
