@@ -65,11 +65,15 @@ std::string At(const std::string& file, const YAML::Mark& mark) {
 
 }  // namespace
 
+Status YamlError(const std::string& file, const YAML::Exception& error) {
+  return InvalidArgument("{}: {}", At(file, error.mark), error.msg);
+}
+
 Result<YAML::Node> ParseYaml(const std::string& text, const std::string& file, const char* hint) {
   if (text.size() > kMaxBytes)
     return InvalidArgument("{}: expected at most 1 MiB of YAML, found {} bytes", file, text.size());
   if (!IsValidUtf8(text)) return InvalidArgument("{}: expected UTF-8 text", file);
-  try {
+  return GuardYaml(file, [&]() -> Result<YAML::Node> {
     std::istringstream stream(text);
     YAML::Parser parser(stream);
     Guard guard;
@@ -81,9 +85,7 @@ Result<YAML::Node> ParseYaml(const std::string& text, const std::string& file, c
     if (parser.HandleNextDocument(second))
       return InvalidArgument("{}: expected one YAML document, found another after ---", file);
     return YAML::Load(text);
-  } catch (const YAML::Exception& error) {
-    return InvalidArgument("{}: {}", At(file, error.mark), error.msg);
-  }
+  });
 }
 
 std::string Place(const std::string& file, const YAML::Node& node) { return At(file, node.Mark()); }

@@ -14,9 +14,22 @@
 /// Reading YAML with errors that say "FILE:LINE:COLUMN: key: expected ..., found ...".
 namespace h1bench {
 
+/// FILE:LINE:COLUMN and what the library says.
+Status YamlError(const std::string& file, const YAML::Exception& error);
+
 /// Parses one document: at most 1 MiB, at most 16 levels, no anchors, aliases or tags (our files
 /// need none, and they are how YAML files explode). `hint` ends the message about an empty file.
 Result<YAML::Node> ParseYaml(const std::string& text, const std::string& file, const char* hint);
+
+/// `body()`, a Result, with the library's own exceptions as errors of `file`.
+template <typename Body>
+auto GuardYaml(const std::string& file, const Body& body) -> decltype(body()) {
+  try {
+    return body();
+  } catch (const YAML::Exception& error) {
+    return YamlError(file, error);
+  }
+}
 
 /// Where a node stands, for errors: FILE:LINE:COLUMN.
 std::string Place(const std::string& file, const YAML::Node& node);

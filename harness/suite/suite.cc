@@ -275,12 +275,7 @@ class SuiteReader {
 }  // namespace
 
 Result<Suite> ParseSuite(const std::string& text, const std::filesystem::path& file) {
-  try {
-    return SuiteReader(file).Read(text);
-  } catch (const YAML::Exception& error) {  // the library's own checks, should ours have a hole
-    return InvalidArgument("{}:{}:{}: {}", file.string(), error.mark.line + 1,
-                           error.mark.column + 1, error.msg);
-  }
+  return GuardYaml(file.string(), [&] { return SuiteReader(file).Read(text); });
 }
 
 Result<Suite> LoadSuite(const std::filesystem::path& file) {

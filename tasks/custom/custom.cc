@@ -235,7 +235,7 @@ class Custom final : public Task {
     for (std::string& gold : golds) gold = Normalise(gold, file_.ignore);
     score.extracted = said.ok() ? *said : std::string(kInvalid);
     if (!said.ok()) {
-      score.verdict = "regex_limit";
+      score.verdict = kRegexLimitVerdict;
       score.detail = said.status().message();
     }
     const std::string normal = Normalise(score.extracted, file_.ignore);

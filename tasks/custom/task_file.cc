@@ -310,12 +310,7 @@ class Reader {
 }  // namespace
 
 Result<TaskFile> ParseTaskFile(const std::string& text, const std::filesystem::path& file) {
-  try {
-    return Reader(file).Read(text);
-  } catch (const YAML::Exception& error) {  // the library's own checks, should ours have a hole
-    return InvalidArgument("{}:{}:{}: {}", file.string(), error.mark.line + 1,
-                           error.mark.column + 1, error.msg);
-  }
+  return GuardYaml(file.string(), [&] { return Reader(file).Read(text); });
 }
 
 }  // namespace h1bench::tasks::custom
