@@ -5,6 +5,8 @@
 
 #include <cmath>
 #include <filesystem>
+#include <functional>
+#include <map>
 
 #include "base/sha256.h"
 #include "reports/render/render.h"
@@ -84,6 +86,40 @@ class ReportTest : public ::testing::Test {
     return store;
   }
 
+  using ScoreOf = std::pair<std::string, double>;
+  /// The headline figure of one task whose samples, and what each scores, `make(i)` gives.
+  Estimate PrimaryOf(const std::string& name, const std::string& describe, int count,
+                     const std::function<std::pair<SampleRow, ScoreOf>(int)>& make) {
+    auto store = std::move(*Store::Open(folder_ / name, Store::Mode::kReadWrite));
+    std::vector<VariantRow> variants(1);
+    std::vector<RunTaskRow> tasks(1);
+    tasks[0].name = "t";
+    tasks[0].describe_json = describe;
+    std::map<std::string, ScoreOf> score_of;  // by request key
+    const auto id = store->CreateRun({}, variants, tasks, [&](const auto& add) -> Status {
+      for (int i = 0; i < count; ++i) {
+        auto [row, score] = make(i);
+        row.variant_id = variants[0].id;
+        row.run_task_id = tasks[0].id;
+        row.prompt_sha256 = Sha256Hex("");
+        row.request_key = std::to_string(i);
+        score_of[row.request_key] = score;
+        H1_RETURN_IF_ERROR(add(row));
+      }
+      return Status::Ok();
+    });
+    EXPECT_TRUE(id.ok()) << id.status().message();
+    std::vector<ScoreRow> scores;
+    for (const SampleRow& row : *store->PendingSamples(*id)) {
+      ScoreRow score;
+      score.sample_id = row.id;
+      score.scores = {score_of.at(row.request_key)};
+      scores.push_back(score);
+    }
+    EXPECT_TRUE(store->InsertScores(scores).ok());
+    return BuildReport(*store, 0, {})->variants[0].cells[0].primary;
+  }
+
   std::filesystem::path folder_;
 };
 
@@ -104,35 +140,12 @@ TEST_F(ReportTest, ErrorsCountAsWrongAndUnansweredDoNotCount) {
 // Ten copies of an answer say no more than one.
 TEST_F(ReportTest, RepeatsAreOneObservation) {
   const auto width = [&](int repeats) {
-    const auto path = folder_ / (std::to_string(repeats) + ".db");
-    auto store = std::move(*Store::Open(path, Store::Mode::kReadWrite));
-    std::vector<VariantRow> variants(1);
-    std::vector<RunTaskRow> tasks(1);
-    tasks[0].name = "t";
-    tasks[0].describe_json = kDescribe;
-    const auto id = store->CreateRun({}, variants, tasks, [&](const auto& add) -> Status {
-      for (int i = 0; i < 8 * repeats; ++i) {
-        SampleRow row;
-        row.variant_id = variants[0].id;
-        row.run_task_id = tasks[0].id;
-        row.index = i / repeats;
-        row.repeat = i % repeats;
-        row.prompt_sha256 = Sha256Hex("");
-        row.request_key = std::to_string(i);
-        H1_RETURN_IF_ERROR(add(row));
-      }
-      return Status::Ok();
+    return PrimaryOf(std::to_string(repeats) + ".db", kDescribe, 8 * repeats, [&](int i) {
+      SampleRow row;
+      row.index = i / repeats;
+      row.repeat = i % repeats;
+      return std::pair(row, ScoreOf{"match", row.index < 6 ? 1.0 : 0.0});
     });
-    std::vector<ScoreRow> scores;
-    for (const SampleRow& row : *store->PendingSamples(*id)) {
-      ScoreRow score;
-      score.sample_id = row.id;
-      score.scores = {{"match", row.index < 6 ? 1.0 : 0.0}};
-      scores.push_back(score);
-    }
-    EXPECT_TRUE(store->InsertScores(scores).ok());
-    const auto report = BuildReport(*store, 0, {});
-    return report->variants[0].cells[0].primary;
   };
   EXPECT_DOUBLE_EQ(width(1).mean, 0.75);
   EXPECT_DOUBLE_EQ(width(10).mean, 0.75);
@@ -143,34 +156,14 @@ TEST_F(ReportTest, RepeatsAreOneObservation) {
 // The switch mmlu_average: 3 of 4 right in one subject, 0 of 1 in the other.
 TEST_F(ReportTest, TheHeadlineIsTheAverageAskedFor) {
   const auto primary = [&](const std::string& headline) {
-    auto store = std::move(*Store::Open(folder_ / (headline + ".db"), Store::Mode::kReadWrite));
-    std::vector<VariantRow> variants(1);
-    std::vector<RunTaskRow> tasks(1);
-    tasks[0].name = "t";
-    tasks[0].describe_json =
+    const std::string describe =
         R"({"primary":"acc","metrics":["acc"],"headline":")" + headline + "\"}";
-    const auto id = store->CreateRun({}, variants, tasks, [&](const auto& add) -> Status {
-      for (int i = 0; i < 5; ++i) {
-        SampleRow row;
-        row.variant_id = variants[0].id;
-        row.run_task_id = tasks[0].id;
-        row.subset = i < 4 ? "anatomy" : "virology";
-        row.index = i;
-        row.prompt_sha256 = Sha256Hex("");
-        row.request_key = std::to_string(i);
-        H1_RETURN_IF_ERROR(add(row));
-      }
-      return Status::Ok();
+    return PrimaryOf(headline + ".db", describe, 5, [](int i) {
+      SampleRow row;
+      row.subset = i < 4 ? "anatomy" : "virology";
+      row.index = i;
+      return std::pair(row, ScoreOf{"acc", i < 3 ? 1.0 : 0.0});
     });
-    std::vector<ScoreRow> scores;
-    for (const SampleRow& row : *store->PendingSamples(*id)) {
-      ScoreRow score;
-      score.sample_id = row.id;
-      score.scores = {{"acc", row.index < 3 ? 1.0 : 0.0}};
-      scores.push_back(score);
-    }
-    EXPECT_TRUE(store->InsertScores(scores).ok());
-    return BuildReport(*store, 0, {})->variants[0].cells[0].primary;
   };
   EXPECT_DOUBLE_EQ(primary("micro").mean, 0.6);
   EXPECT_DOUBLE_EQ(primary("macro").mean, 0.375);
