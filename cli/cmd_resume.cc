@@ -50,9 +50,8 @@ Status Resume(const Options& options) {
         run, kept.identity, identity);
   }
   CheckpointModels models(identity);
-  const std::string data = arguments.data.empty()
-                               ? kept.data
-                               : std::filesystem::absolute(arguments.data).string();
+  const std::string data =
+      arguments.data.empty() ? kept.data : std::filesystem::absolute(arguments.data).string();
   H1_ASSIGN_OR_RETURN(TaskSet loaded, LoadTasksOfRun(*store, run, models, data));
   if (loaded.NeedsJudge() && !judge.ok()) return judge.status();
   std::fprintf(stderr, "resuming run %lld (%s) of %s\n", static_cast<long long>(run),

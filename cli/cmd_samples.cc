@@ -89,7 +89,7 @@ Status Run(const Options& options) {
   H1_ASSIGN_OR_RETURN(const RunRow run, store->GetRun(options.run));
   return store->ForEachSample(
       run.id, [](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
-              const ResponseRow* response, const ScoreRow* score) {
+                 const ResponseRow* response, const ScoreRow* score) {
         std::printf("%s\n", WriteJson(Line(variant, task, sample, response, score)).c_str());
         return Status::Ok();
       });

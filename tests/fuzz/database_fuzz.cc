@@ -31,8 +31,9 @@ std::string ReadAll(const std::string& file) {
   for (const RunRow& run : *runs) {
     int left = 1000;
     const Status status = (*store)->ForEachSample(
-        run.id, [&](const VariantRow&, const RunTaskRow&, const SampleRow&,
-                    const ResponseRow* response, const ScoreRow*) -> Status {
+        run.id,
+        [&](const VariantRow&, const RunTaskRow&, const SampleRow&, const ResponseRow* response,
+            const ScoreRow*) -> Status {
           if (response != nullptr) {
             for (const std::int32_t id : response->first_ids) Demand(id >= 0);
             for (const double value : response->loglikelihoods) Demand(value == value);

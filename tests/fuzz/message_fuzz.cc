@@ -36,8 +36,8 @@ void CheckStored(const ResponseRow& row) {
     Demand(ids->size() <= kMessageIdLimit);
     for (const std::int32_t id : *ids) Demand(id >= 0);
   }
-  for (const std::int64_t count : {row.prompt_tokens, row.generated_tokens, row.truncated_tokens,
-                                   row.reused_tokens})
+  for (const std::int64_t count :
+       {row.prompt_tokens, row.generated_tokens, row.truncated_tokens, row.reused_tokens})
     Demand(count >= 0);
   for (const double seconds : {row.queue_seconds, row.prefill_seconds, row.decode_seconds})
     Demand(std::isfinite(seconds) && seconds >= 0);
