@@ -9,7 +9,8 @@
 namespace h1bench::H1_CUDA_NAMESPACE {
 
 /// A matrix in device memory that the copy engine moves in tiles, whose rows lie swizzled in shared
-/// memory (TileByte). What lies past the matrix's end comes as zeros and is not written.
+/// memory (TileByte in tensor.h). What lies past the matrix's end comes as zeros and is not
+/// written.
 struct TensorFacts {
   const void* base = nullptr;  // 16-byte aligned
   std::int64_t rows = 0, columns = 0, ld = 0;
@@ -24,12 +25,5 @@ using TensorMap = CUtensorMap;
 #endif
 /// Host. A failure is noted (device.h).
 TensorMap MakeTensorMap(const TensorFacts& facts);
-
-/// Where 16-byte piece `piece` of row `row` of a tile lies. Rows of 128 bytes are turned by the
-/// row, rows of 64 by every other one.
-H1_HOST_DEVICE int TileByte(int row_bytes, int row, int piece) {
-  const int turn = row_bytes == 128 ? row & 7 : row >> 1 & 3;
-  return row * row_bytes + ((piece ^ turn) << 4);
-}
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE

@@ -24,45 +24,61 @@ H1_DEVICE double AddSquare(float v, double sum) {
 H1_DEVICE float InverseRoot(float v) { return rsqrtf(v); }
 H1_DEVICE float InverseRoot(double v) { return static_cast<float>(1.0 / sqrt(v)); }
 
+/// 1 / sqrt(mean of squares + eps) of a block's row of `size`, from its threads' sums of squares.
+template <typename Sum>
+H1_DEVICE float RowScale(Sum sum, std::int64_t size, float eps) {
+  H1_SHARED(Sum, scratch, 32);
+  sum = BlockSum<kThreads>(sum, scratch);
+  return InverseRoot(sum / static_cast<Sum>(size) + static_cast<Sum>(eps));
+}
+
+/// A block's (row, group) of the gated norm.
+template <typename T>
+struct GateRow {
+  std::int64_t size;
+  const float *from, *z, *weight;
+  T* to;
+  H1_DEVICE GateRow(const Dims& d, const float* y, const float* wide, const float* weights,
+                    T* mixed, std::int64_t ldo)
+      : size(d.ssm_inner / d.ssm_groups) {
+    const std::int64_t row = blockIdx.x, first = static_cast<std::int64_t>(blockIdx.y) * size;
+    from = y + row * d.ssm_inner + first;
+    z = wide + row * d.wide + d.z + first;
+    weight = weights + first;
+    to = mixed + row * ldo + first;
+  }
+};
+
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     NormKernel(const float* x, const float* weight, std::int64_t hidden, float eps, T* out,
                std::int64_t ldo) {
-  using Sum = NormSum<T>;
-  H1_SHARED(Sum, scratch, 32);
   const float* from = x + static_cast<std::int64_t>(blockIdx.x) * hidden;
   T* to = out + static_cast<std::int64_t>(blockIdx.x) * ldo;
-  Sum sum = 0;
+  NormSum<T> sum = 0;
   for (std::int64_t i = threadIdx.x; i < hidden; i += kThreads) sum = AddSquare(from[i], sum);
-  sum = BlockSum<kThreads>(sum, scratch);
-  const float scale = InverseRoot(sum / static_cast<Sum>(hidden) + static_cast<Sum>(eps));
+  const float scale = RowScale(sum, hidden, eps);
   for (std::int64_t i = threadIdx.x; i < hidden; i += kThreads)
     Store(to + i, from[i] * scale * weight[i]);
 }
 
-/// One block a (row, group). norm_first: norm, then gate; else gate, then norm.
+/// norm_before_gate: norm, then gate; else gate, then norm.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     GateNormKernel(Dims d, const float* y, const float* wide, const float* weight, T* mixed,
                    std::int64_t ldo) {
-  using Sum = NormSum<T>;
-  H1_SHARED(Sum, scratch, 32);
-  const std::int64_t row = blockIdx.x, size = d.ssm_inner / d.ssm_groups;
-  const std::int64_t first = static_cast<std::int64_t>(blockIdx.y) * size;
-  const float* from = y + row * d.ssm_inner + first;
-  const float* z = wide + row * d.wide + d.z + first;
-  Sum sum = 0;
-  for (std::int64_t i = threadIdx.x; i < size; i += kThreads) {
-    const float v = d.norm_before_gate ? from[i] : from[i] * Silu(z[i], T{});
+  const GateRow<T> row(d, y, wide, weight, mixed, ldo);
+  NormSum<T> sum = 0;
+  for (std::int64_t i = threadIdx.x; i < row.size; i += kThreads) {
+    const float v = d.norm_before_gate ? row.from[i] : row.from[i] * Silu(row.z[i], T{});
     sum = AddSquare(v, sum);
   }
-  sum = BlockSum<kThreads>(sum, scratch);
-  const float scale = InverseRoot(sum / static_cast<Sum>(size) + static_cast<Sum>(d.norm_eps));
-  for (std::int64_t i = threadIdx.x; i < size; i += kThreads) {
-    const float gate = Silu(z[i], T{});
-    const float v = d.norm_before_gate ? from[i] * scale * weight[first + i] * gate
-                                       : from[i] * gate * scale * weight[first + i];
-    Store(mixed + row * ldo + first + i, v * d.ssm_out);
+  const float scale = RowScale(sum, row.size, d.norm_eps);
+  for (std::int64_t i = threadIdx.x; i < row.size; i += kThreads) {
+    const float gate = Silu(row.z[i], T{});
+    const float v = d.norm_before_gate ? row.from[i] * scale * row.weight[i] * gate
+                                       : row.from[i] * gate * scale * row.weight[i];
+    Store(row.to + i, v * d.ssm_out);
   }
 }
 
@@ -89,19 +105,16 @@ template <typename T, int kFours>
 __global__ void __launch_bounds__(kThreads)
     NormFoursKernel(const float* x, const float* weight, std::int64_t hidden, float eps, T* out,
                     std::int64_t ldo) {
-  using Sum = NormSum<T>;
   using Row = RowOfFours<kFours>;
-  H1_SHARED(Sum, scratch, 32);
   const float* from = x + static_cast<std::int64_t>(blockIdx.x) * hidden;
   T* to = out + static_cast<std::int64_t>(blockIdx.x) * ldo;
   Row v;
-  Sum sum = 0;
+  NormSum<T> sum = 0;
   Row::Each(hidden, [&](int j, int i) {
     v.at[j] = LoadFour(from + i);
     sum = AddSquares(v.at[j], sum);
   });
-  sum = BlockSum<kThreads>(sum, scratch);
-  const float scale = InverseRoot(sum / static_cast<Sum>(hidden) + static_cast<Sum>(eps));
+  const float scale = RowScale(sum, hidden, eps);
   Row::Each(hidden, [&](int j, int i) {
     const float4 w = LoadFour(weight + i), a = v.at[j];
     StoreFour(to + i, a.x * scale * w.x, a.y * scale * w.y, a.z * scale * w.z, a.w * scale * w.w);
@@ -120,30 +133,23 @@ template <typename T, int kFours>
 __global__ void __launch_bounds__(kThreads)
     GateNormFoursKernel(Dims d, const float* y, const float* wide, const float* weight, T* mixed,
                         std::int64_t ldo) {
-  using Sum = NormSum<T>;
   using Row = RowOfFours<kFours>;
-  H1_SHARED(Sum, scratch, 32);
-  const std::int64_t row = blockIdx.x, size = d.ssm_inner / d.ssm_groups;
-  const std::int64_t first = static_cast<std::int64_t>(blockIdx.y) * size;
-  const float* from = y + row * d.ssm_inner + first;
-  const float* z = wide + row * d.wide + d.z + first;
+  const GateRow<T> row(d, y, wide, weight, mixed, ldo);
   Row v, gate;
-  Sum sum = 0;
-  Row::Each(size, [&](int j, int i) {
-    v.at[j] = LoadFour(from + i);
-    gate.at[j] = SiluFour<T>(LoadFour(z + i));
+  NormSum<T> sum = 0;
+  Row::Each(row.size, [&](int j, int i) {
+    v.at[j] = LoadFour(row.from + i);
+    gate.at[j] = SiluFour<T>(LoadFour(row.z + i));
     if (!d.norm_before_gate) v.at[j] = Times(v.at[j], gate.at[j]);
     sum = AddSquares(v.at[j], sum);
   });
-  sum = BlockSum<kThreads>(sum, scratch);
-  const float scale = InverseRoot(sum / static_cast<Sum>(size) + static_cast<Sum>(d.norm_eps));
-  T* to = mixed + row * ldo + first;
-  Row::Each(size, [&](int j, int i) {
-    const float4 w = LoadFour(weight + first + i);
+  const float scale = RowScale(sum, row.size, d.norm_eps);
+  Row::Each(row.size, [&](int j, int i) {
+    const float4 w = LoadFour(row.weight + i);
     float4 a = make_float4(v.at[j].x * scale * w.x, v.at[j].y * scale * w.y,
                            v.at[j].z * scale * w.z, v.at[j].w * scale * w.w);
     if (d.norm_before_gate) a = Times(a, gate.at[j]);
-    StoreFour(to + i, a.x * d.ssm_out, a.y * d.ssm_out, a.z * d.ssm_out, a.w * d.ssm_out);
+    StoreFour(row.to + i, a.x * d.ssm_out, a.y * d.ssm_out, a.z * d.ssm_out, a.w * d.ssm_out);
   });
 }
 

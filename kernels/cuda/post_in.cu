@@ -57,7 +57,7 @@ H1_DEVICE void TimeSteps(const Dims& d, const LayerPointers& w, const float* raw
     float step = Softplus(raw[h] + w.dt_bias[h], T{});
     step = step < d.dt_min ? d.dt_min : step > d.dt_max ? d.dt_max : step;
     dt[row * d.ssm_heads + h] = step;
-    decay[row * d.ssm_heads + h] = expf(step * w.a[h]);
+    if (decay != nullptr) decay[row * d.ssm_heads + h] = expf(step * w.a[h]);
   }
 }
 

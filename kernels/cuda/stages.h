@@ -33,7 +33,7 @@ struct Buffers {
   float* wide;        // (rows, Dims::wide)
   void* conv;         // (rows, channels): after conv and silu; bf16 when layout.chunked, else fp32
   void *q, *k, *v;    // (rows, heads * hd), (rows, kv_heads * hd) twice, In; rotated
-  float *dt, *decay;  // (rows, ssm_heads)
+  float *dt, *decay;  // (rows, ssm_heads); no decay when layout.chunked
   float* y;           // (rows, ssm_inner): only with a gated norm
   void* mixed;        // (rows, RoundUp(ssm_inner + heads * hd, kPadK)) In
   void* swiglu;       // (rows, RoundUp(intermediate, kPadK)) In

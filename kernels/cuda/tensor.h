@@ -112,6 +112,12 @@ H1_DEVICE void Mma16x8x16(float (&d)[4], const unsigned (&a)[4], unsigned b0, un
 /// Where 16-byte piece `piece` of row `row` lies in a tile of 128-byte rows: pieces are turned by
 /// the row, so that eight rows of one column of pieces lie in different banks.
 H1_HOST_DEVICE int Swizzled(int row, int piece) { return row * 128 + ((piece ^ (row & 7)) << 4); }
+/// The same in a tile of 128- or 64-byte rows as the copy engine turns them: the latter by every
+/// other row.
+H1_HOST_DEVICE int TileByte(int row_bytes, int row, int piece) {
+  if (row_bytes == 128) return Swizzled(row, piece);
+  return row * row_bytes + ((piece ^ (row >> 1 & 3)) << 4);
+}
 /// The same in a tile of `rows` wider rows: panels of 128 bytes lie one after the other.
 H1_HOST_DEVICE int PanelSwizzled(int row, int piece, int rows) {
   return piece / 8 * rows * 128 + Swizzled(row, piece % 8);

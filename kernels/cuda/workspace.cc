@@ -33,7 +33,7 @@ std::vector<Piece> Pieces(const ModelShape& s, const BackendOptions& options, Bu
       Of(b.k, rows * s.key_rows() * in),
       Of(b.v, rows * s.key_rows() * in),
       Of(b.dt, rows * d.ssm_heads * 4),
-      Of(b.decay, rows * d.ssm_heads * 4),
+      Of(b.decay, chunked ? 0 : rows * d.ssm_heads * 4),
       Of(b.y, d.gated_norm ? rows * d.ssm_inner * 4 : 0),
       Of(b.mixed, rows * mixed * in),
       Of(b.swiglu, rows * RoundUp(d.intermediate, kPadK) * in),
