@@ -21,9 +21,8 @@ function(h1_test folder)
     return()
   endif()
   set(name test_${folder})
-  add_executable(${name} ${sources} ${CMAKE_CURRENT_SOURCE_DIR}/test_main.cc)
-  target_link_libraries(${name} PRIVATE h1_options GTest::gtest GTest::gmock ${ARG_LINK})
-  target_compile_definitions(${name} PRIVATE H1_SOURCE_DIR="${CMAKE_SOURCE_DIR}" H1_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  add_executable(${name} ${sources})
+  target_link_libraries(${name} PRIVATE h1_options h1_test_main GTest::gmock ${ARG_LINK})
   gtest_discover_tests(${name} TEST_FILTER "-*Slow*:Full*" PROPERTIES LABELS quick TIMEOUT 120 ENVIRONMENT OMP_WAIT_POLICY=passive DISCOVERY_TIMEOUT 60
                        TEST_PREFIX "${folder}." SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
   gtest_discover_tests(${name} TEST_FILTER "*Slow*" PROPERTIES LABELS slow TIMEOUT 900 ENVIRONMENT OMP_WAIT_POLICY=passive DISCOVERY_TIMEOUT 60

@@ -7,19 +7,15 @@
 /// Where tests find their files.
 namespace h1bench::testing {
 
-inline std::filesystem::path FromEnvironment(const char* name, const char* otherwise) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : otherwise;
-}
-/// H1BENCH_TEST_SOURCE and H1BENCH_TEST_BINARY: for tests that run on another machine than the one
-/// that built them (scripts/gpu-test).
-inline std::filesystem::path SourceDir() {
-  return FromEnvironment("H1BENCH_TEST_SOURCE", H1_SOURCE_DIR);
-}
+/// The source tree and the build folder. H1BENCH_TEST_SOURCE and H1BENCH_TEST_BINARY name others,
+/// for tests that run on another machine than the one that built them (scripts/gpu-test).
+/// Defined in paths.cc, which alone is compiled with absolute paths: every other object is the
+/// same in any checkout, so that ccache finds it.
+std::filesystem::path SourceDir();
+std::filesystem::path BinaryDir();
+
 /// The h1bench binary of this build.
-inline std::filesystem::path BinaryPath() {
-  return FromEnvironment("H1BENCH_TEST_BINARY", H1_BINARY_DIR) / "h1bench";
-}
+inline std::filesystem::path BinaryPath() { return BinaryDir() / "h1bench"; }
 /// The subset of golden files that every clone has.
 inline std::filesystem::path GoldensDir() { return SourceDir() / "tests/goldens"; }
 /// The folder with the full goldens/ and data/ (environment H1BENCH_SHARED, default ../shared of

@@ -9,12 +9,14 @@
 #include <string>
 #include <utility>
 
+#include "tests/paths.h"
+
 namespace h1bench {
 namespace {
 
 std::unique_ptr<Telemetry> OpenFake(const char* name,
                                     std::chrono::milliseconds every = std::chrono::hours(1)) {
-  const std::string path = std::string(H1_BINARY_DIR) + "/tests/" + name;
+  const std::string path = testing::BinaryDir() / "tests" / name;
   setenv("H1BENCH_NVML_LIBRARY", path.c_str(), 1);
   auto out = Telemetry::Open(every);
   unsetenv("H1BENCH_NVML_LIBRARY");
