@@ -38,6 +38,7 @@ struct GridCell {
 struct Cell {
   bool complete = false;       // every sample has a score
   std::string missing_reason;  // why there is no score ("not run yet"); empty when there is one
+  std::string partly_missing;  // why some of its lengths have none; empty when all have
   Estimate primary;            // of the task's primary metric, with its headline average
   std::vector<NamedEstimate>
       metrics;  // every metric, in the task's order; pass@k where repeats allow
