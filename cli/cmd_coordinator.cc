@@ -13,6 +13,7 @@
 #include "cli/version.h"
 #include "harness/coordinator/server.h"
 #include "harness/store/lock.h"
+#include "harness/store/run_names.h"
 #include "runner/worker/identity.h"
 #include "tasks/data/manifest.h"
 #include "tasks/sandbox/judge.h"
@@ -32,16 +33,18 @@ Result<std::vector<std::pair<std::int64_t, std::shared_ptr<const TaskSet>>>> Unf
     Store& store, ModelSource& models, const std::string& identity) {
   std::vector<std::pair<std::int64_t, std::shared_ptr<const TaskSet>>> unfinished;
   H1_ASSIGN_OR_RETURN(const std::vector<RunRow> runs, store.ListRuns());
-  for (const RunRow& run : runs) {
+  const std::vector<std::string> names = NameRuns(runs);
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const RunRow& run = runs[i];
     if (run.state != "running") continue;
     H1_ASSIGN_OR_RETURN(const KeptOptions kept, ReadKept(run));
     if (kept.identity != identity) {
-      std::printf("run %lld waits for the engine \"%s\"\n", static_cast<long long>(run.id),
-                  kept.identity.c_str());
+      std::printf("run %s waits for the engine \"%s\"\n", names[i].c_str(), kept.identity.c_str());
       continue;
     }
     H1_ASSIGN_OR_RETURN(TaskSet tasks, LoadTasksOfRun(store, run.id, models, kept.data));
     unfinished.emplace_back(run.id, std::make_shared<const TaskSet>(std::move(tasks)));
+    std::printf("run %s goes on\n", names[i].c_str());
   }
   return unfinished;
 }
@@ -74,7 +77,6 @@ Status Serve(const Options& options) {
                                                server_options));
   for (const auto& [run, tasks] : unfinished) {
     H1_RETURN_IF_ERROR(server->StartRun(run, identity, tasks));
-    std::printf("run %lld goes on\n", static_cast<long long>(run));
   }
   std::printf("listening on %s, database %s\n", server->address().c_str(), options.db.c_str());
   if (!judge.ok())

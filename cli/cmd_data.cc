@@ -212,7 +212,8 @@ Command::Run SetUp(CLI::App& app) {
   fetch->footer("Data sets:\n" + SetNames() +
                 "Examples:\n  h1bench data fetch\n  h1bench data fetch mmlu --mirror "
                 "http://files.example/h1bench");
-  app.footer("Example:\n  h1bench data fetch && h1bench data check");
+  app.footer(
+      "Examples:\n  h1bench data fetch && h1bench data check\n  h1bench data fetch mmlu gsm8k");
   return [check, options] {
     if (options->folder.empty()) options->folder = tasks::DefaultDataFolder().string();
     return check->parsed() ? Check(*options) : Fetch(*options);

@@ -94,9 +94,11 @@ Command::Run SetUp(CLI::App& app) {
       "Writes one tensor, logits (positions, vocabulary) fp32: row i follows ids[0..i]. For "
       "comparing the engine with\n"
       "a reference.\n"
-      "Example:\n"
+      "Examples:\n"
       "  h1bench logits Falcon-H1-0.5B-Base --ids ids.json --precision fp32 --output "
-      "logits.safetensors");
+      "logits.safetensors\n"
+      "  h1bench logits Falcon-H1-0.5B-Base --ids ids.json --precision bf16 --threads 8 --output "
+      "bf16.safetensors");
   return [options] { return Logits(*options); };
 }
 

@@ -275,8 +275,8 @@ CLI::App* SetUpSynthesize(CLI::App& app, const std::shared_ptr<SynthesizeArgumen
   synthesize->add_option("OUT", options->out, "The folder to write; must not exist or be empty")
       ->required();
   synthesize->footer(
-      "Example:\n  h1bench model synthesize --shape 0.5B --seed 1 --tokenizer tokenizer.json "
-      "random-0.5B");
+      "Examples:\n  h1bench model synthesize --shape 0.5B --seed 1 --tokenizer tokenizer.json "
+      "random-0.5B\n  h1bench model synthesize --shape 1.5B-Deep random-1.5B-Deep");
   return synthesize;
 }
 
@@ -286,7 +286,10 @@ Command::Run SetUp(CLI::App& app) {
   const auto synthesize_options = std::make_shared<SynthesizeArguments>();
   const CLI::App* info = SetUpInfo(app, info_options);
   SetUpSynthesize(app, synthesize_options);
-  app.footer("Example:\n  h1bench model info Falcon-H1-0.5B-Base");
+  app.footer(
+      "Examples:\n  h1bench model info Falcon-H1-0.5B-Base\n  h1bench model synthesize --shape "
+      "0.5B "
+      "random-0.5B");
   return [info, info_options, synthesize_options] {
     return info->parsed() ? Info(*info_options) : Synthesize(*synthesize_options);
   };

@@ -6,6 +6,7 @@
 #include "cli/run_models.h"
 #include "cli/stored_run.h"
 #include "harness/store/lock.h"
+#include "harness/store/run_names.h"
 #include "runner/worker/identity.h"
 #include "tasks/sandbox/judge.h"
 
@@ -13,9 +14,16 @@ namespace h1bench::cli {
 namespace {
 
 struct Options {
-  std::int64_t run = 0;
+  std::string run;
   RunArguments arguments;
 };
+
+/// The one named, or the last unfinished one.
+Result<NamedRun> RunToResume(Store& store, const std::string& which, const std::string& db) {
+  if (!which.empty()) return FindRun(store, which, db);
+  H1_ASSIGN_OR_RETURN(const std::int64_t run, store.LastUnfinishedRun());
+  return FindRun(store, std::to_string(run), db);
+}
 
 Status Resume(const Options& options) {
   // The launcher is forked before SQLite, gRPC and threads exist, so before it is known whether the
@@ -28,13 +36,11 @@ Status Resume(const Options& options) {
   if (!std::filesystem::exists(db)) return NotFound("{}: there is no such database", db.string());
   H1_ASSIGN_OR_RETURN(const RunLock lock, RunLock::Acquire(db));
   H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open(db, Store::Mode::kReadWrite));
-  std::int64_t run = options.run;
-  if (run == 0) {
-    H1_ASSIGN_OR_RETURN(run, store->LastUnfinishedRun());
-  }
-  H1_ASSIGN_OR_RETURN(const RunRow row, store->GetRun(run));
+  H1_ASSIGN_OR_RETURN(const NamedRun found, RunToResume(*store, options.run, db.string()));
+  const RunRow& row = found.row;
+  const std::int64_t run = row.id;
   if (row.state != "running")
-    return InvalidArgument("{}: run {} is {}; there is nothing to resume", db.string(), run,
+    return InvalidArgument("{}: run {} is {}; there is nothing to resume", db.string(), found.name,
                            row.state);
   H1_ASSIGN_OR_RETURN(const KeptOptions kept, ReadKept(row));
 
@@ -47,15 +53,15 @@ Status Resume(const Options& options) {
         "run {} was planned for the engine \"{}\", this is \"{}\": the answers would not be the "
         "same bits. Resume with the "
         "program and machine that began it, or run the suite again.",
-        run, kept.identity, identity);
+        found.name, kept.identity, identity);
   }
   CheckpointModels models(identity);
   const std::string data =
       arguments.data.empty() ? kept.data : std::filesystem::absolute(arguments.data).string();
   H1_ASSIGN_OR_RETURN(TaskSet loaded, LoadTasksOfRun(*store, run, models, data));
   if (loaded.NeedsJudge() && !judge.ok()) return judge.status();
-  std::fprintf(stderr, "resuming run %lld (%s) of %s\n", static_cast<long long>(run),
-               row.name.c_str(), db.c_str());
+  std::fprintf(stderr, "resuming run %s (%s) of %s\n", found.name.c_str(), row.name.c_str(),
+               db.c_str());
   return ExecuteLocally({*store, models, judge.ok() ? judge->get() : nullptr, run, identity,
                          std::make_shared<const TaskSet>(std::move(loaded)), db},
                         arguments);
@@ -64,12 +70,12 @@ Status Resume(const Options& options) {
 const Command kResume("resume", "Go on with a run that was paused, killed or cut off",
                       [](CLI::App& app) {
                         auto options = std::make_shared<Options>();
-                        app.add_option("RUN", options->run,
-                                       "Number of the run; default: the last unfinished one");
+                        AddRunPositional(app, options->run, "the last unfinished one");
                         AddRunArguments(app, options->arguments);
                         app.footer(
                             "Workers, batch and memory may differ from before: the results do "
-                            "not.\nExample:\n  h1bench resume --db sizes.db --workers 2");
+                            "not.\nExamples:\n  h1bench resume --db sizes.db --workers 2\n  "
+                            "h1bench resume d3ab --db sizes.db --progress plain");
                         return [options] { return Resume(*options); };
                       });
 

@@ -11,6 +11,7 @@
 #include "harness/coordinator/planner.h"
 #include "harness/coordinator/shards.h"
 #include "harness/store/lock.h"
+#include "harness/store/run_names.h"
 #include "harness/suite/suite.h"
 #include "runner/worker/identity.h"
 #include "tasks/data/manifest.h"
@@ -23,15 +24,6 @@ struct Options {
   std::string suite;
   RunArguments run;
 };
-
-bool NeedsJudge(const Plan& plan) {
-  for (const auto& variant : plan.loaded) {
-    for (const auto& task : variant) {
-      if (task->task().needs_judge()) return true;
-    }
-  }
-  return false;
-}
 
 /// What will be done and what it takes, before it begins.
 void PrintPlan(const Plan& plan, const RunArguments& arguments, const std::filesystem::path& db,
@@ -89,7 +81,7 @@ Status RunSuite(const Options& options) {
 
   // The launcher is forked before SQLite, gRPC and threads exist.
   std::unique_ptr<tasks::CodeJudge> judge;
-  if (NeedsJudge(plan)) {
+  if (plan.NeedsJudge()) {
     H1_ASSIGN_OR_RETURN(judge, tasks::LaunchJudge());
     plan.run.environment_json = EnvironmentJson(judge->profile());
   }
@@ -105,6 +97,8 @@ Status RunSuite(const Options& options) {
   auto tasks = std::make_shared<TaskSet>();
   H1_ASSIGN_OR_RETURN(const std::int64_t run, StorePlan(*store, plan, *tasks));
   plan = Plan();
+  H1_ASSIGN_OR_RETURN(const NamedRun named, FindRun(*store, std::to_string(run), db.string()));
+  std::fprintf(stderr, "  run %s\n", named.name.c_str());
   return ExecuteLocally({*store, models, judge.get(), run, identity, tasks, db}, options.run);
 }
 

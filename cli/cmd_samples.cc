@@ -2,14 +2,14 @@
 
 #include "base/json.h"
 #include "cli/command.h"
-#include "harness/store/store.h"
+#include "cli/stored_run.h"
+#include "harness/store/run_names.h"
 
 namespace h1bench::cli {
 namespace {
 
 struct Options {
-  std::string database;
-  std::int64_t run = 0;
+  std::string database, run;
 };
 
 Json Numbers(const std::vector<double>& values) {
@@ -86,10 +86,10 @@ Json Line(const VariantRow& variant, const RunTaskRow& task, const SampleRow& sa
 
 Status Run(const Options& options) {
   H1_ASSIGN_OR_RETURN(const auto store, Store::Open(options.database, Store::Mode::kReadOnly));
-  H1_ASSIGN_OR_RETURN(const RunRow run, store->GetRun(options.run));
+  H1_ASSIGN_OR_RETURN(const NamedRun run, FindRun(*store, options.run, options.database));
   return store->ForEachSample(
-      run.id, [](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
-                 const ResponseRow* response, const ScoreRow* score) {
+      run.row.id, [](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
+                     const ResponseRow* response, const ScoreRow* score) {
         std::printf("%s\n", WriteJson(Line(variant, task, sample, response, score)).c_str());
         return Status::Ok();
       });
@@ -99,11 +99,12 @@ const Command kSamples(
     "samples", "Print every sample of a run as JSON lines, in a fixed order", [](CLI::App& app) {
       auto options = std::make_shared<Options>();
       app.add_option("--db", options->database, "Database of the run")->required();
-      app.add_option("--run", options->run, "Number of the run (default: the newest)");
+      AddRunOption(app, options->run);
       app.footer(
           "Order: model, precision, task, subset, index, repeat. The last member, timing, holds "
           "all that may differ\n"
-          "from run to run.\n\nExample:\n  h1bench samples --db sizes.db | head -3");
+          "from run to run.\n\nExamples:\n  h1bench samples --db sizes.db | head -3\n"
+          "  h1bench samples --db sizes.db --run d3ab | jq 'select(.scores.acc == 0)'");
       return [options] { return Run(*options); };
     });
 

@@ -8,6 +8,7 @@
 #include "cli/stored_run.h"
 #include "harness/coordinator/scorer.h"
 #include "harness/store/lock.h"
+#include "harness/store/run_names.h"
 #include "runner/tokenizer/tokenizer.h"
 #include "tasks/sandbox/judge.h"
 
@@ -15,8 +16,7 @@ namespace h1bench::cli {
 namespace {
 
 struct Options {
-  std::string database, data;
-  std::int64_t run = 0;
+  std::string database, data, run;
   bool json = false;
 };
 
@@ -149,7 +149,8 @@ Status ScoreAgain(const Options& options) {
   H1_ASSIGN_OR_RETURN(const RunLock lock, RunLock::Acquire(options.database));
   H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
                       Store::Open(options.database, Store::Mode::kReadWrite));
-  H1_ASSIGN_OR_RETURN(const RunRow row, store->GetRun(options.run));
+  H1_ASSIGN_OR_RETURN(const NamedRun found, FindRun(*store, options.run, options.database));
+  const RunRow& row = found.row;
   const std::int64_t run = row.id;
   H1_ASSIGN_OR_RETURN(const KeptOptions kept, ReadKept(row));
   H1_ASSIGN_OR_RETURN(const std::vector<VariantRow> variants, store->Variants(run));
@@ -162,7 +163,8 @@ Status ScoreAgain(const Options& options) {
   H1_ASSIGN_OR_RETURN(const auto before, NewestScores(*store, run));
   std::int64_t newest = 0;
   for (const auto& [sample, score] : before) newest = std::max(newest, score.version);
-  if (newest == 0) return FailedPrecondition("run {} has no scores yet: resume it first", run);
+  if (newest == 0)
+    return FailedPrecondition("run {} has no scores yet: resume it first", found.name);
   H1_RETURN_IF_ERROR(ScoreAll(*store, run, newest + 1, tasks, judge.ok() ? judge->get() : nullptr));
   H1_ASSIGN_OR_RETURN(const Changes changes, Compare(*store, run, before));
   Print(changes, newest, newest + 1, options.json);
@@ -171,7 +173,7 @@ Status ScoreAgain(const Options& options) {
 
 const Command kScore("score", "Score stored responses again, without an engine", [](CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("RUN", options->run, "Number of the run; default: the newest");
+  AddRunPositional(app, options->run, "the newest");
   app.add_option("--db", options->database, "The database")->required();
   app.add_option("--data", options->data,
                  "Folder of the benchmark files; default: the one that the run used");
@@ -180,7 +182,7 @@ const Command kScore("score", "Score stored responses again, without an engine",
       "Extraction and scoring run anew on every stored response, under the next version; the "
       "old scores\nstay in the database, reports take the newest and name its version. Model "
       "folders are read only for\ntheir tokenizer, by tasks that fill a context length.\n"
-      "Example:\n  h1bench score --db sizes.db");
+      "Examples:\n  h1bench score --db sizes.db\n  h1bench score d3ab --db sizes.db --json");
   return [options] { return ScoreAgain(*options); };
 });
 

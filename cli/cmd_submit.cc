@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "cli/command.h"
 #include "cli/run_client.h"
 #include "harness/suite/suite.h"
@@ -23,11 +24,13 @@ Status Submit(const Options& options) {
   if (!options.data.empty()) request.set_data(std::filesystem::absolute(options.data).string());
   RunsClient client(options.coordinator);
   H1_ASSIGN_OR_RETURN(const v1::CreateRunResponse created, client.Create(request));
+  H1_ASSIGN_OR_RETURN(const v1::RunProgress run, client.Find(std::to_string(created.run())));
   if (options.json && !options.watch) {
-    std::printf("{\"run\":%lld,\"samples\":%lld}\n", static_cast<long long>(created.run()),
-                static_cast<long long>(created.samples()));
+    Json json;
+    json.Set("run", created.run()).Set("id", run.id()).Set("samples", created.samples());
+    std::printf("%s\n", WriteJson(json).c_str());
   } else if (!options.json) {
-    std::printf("run %lld, %lld requests\n", static_cast<long long>(created.run()),
+    std::printf("run %s, %lld requests\n", run.id().c_str(),
                 static_cast<long long>(created.samples()));
   }
   std::fflush(stdout);
@@ -45,7 +48,9 @@ const Command kSubmit("submit", "Give a suite to a coordinator", [](CLI::App& ap
   app.add_option("--data", options->data, "Folder of the benchmark files, there");
   app.add_flag("--watch", options->watch, "Stay and show progress until it ends");
   app.add_flag("--json", options->json, "Print JSON");
-  app.footer("Example:\n  h1bench submit sizes.yaml --coordinator 127.0.0.1:7700 --watch");
+  app.footer(
+      "Examples:\n  h1bench submit sizes.yaml --coordinator 127.0.0.1:7700 --watch\n"
+      "  h1bench submit sizes.yaml --data /srv/data --json");
   return [options] { return Submit(*options); };
 });
 

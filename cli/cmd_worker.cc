@@ -53,7 +53,8 @@ const Command kWorker(
       app.footer(
           "It ends by itself when the coordinator is silent for nine seconds (exit code 5) and "
           "leaves cleanly on SIGTERM.\n"
-          "Example:\n  h1bench worker --coordinator 127.0.0.1:7700 --threads 8");
+          "Examples:\n  h1bench worker --coordinator 127.0.0.1:7700 --threads 8\n"
+          "  h1bench worker --coordinator 127.0.0.1:7700 --engine cpu --memory 16GB --name left");
       return [options] { return Work(*options); };
     });
 

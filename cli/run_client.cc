@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/json.h"
+#include "harness/store/run_names.h"
 #include "proto/h1bench.grpc.pb.h"
 #include "runner/worker/client.h"
 
@@ -54,6 +55,15 @@ Result<v1::ListRunsResponse> RunsClient::List() {
   return response;
 }
 
+Result<v1::RunProgress> RunsClient::Find(const std::string& which) {
+  H1_ASSIGN_OR_RETURN(v1::ListRunsResponse list, List());
+  std::vector<std::pair<std::int64_t, std::string>> runs;
+  for (const v1::RunProgress& run : list.runs()) runs.emplace_back(run.run(), run.id());
+  H1_ASSIGN_OR_RETURN(const std::size_t place,
+                      MatchRun(runs, which, "coordinator " + impl_->address));
+  return std::move(*list.mutable_runs(static_cast<int>(place)));
+}
+
 Result<v1::RunProgress> RunsClient::Progress(std::int64_t run) {
   v1::WatchRunRequest request;
   request.set_run(run);
@@ -76,7 +86,8 @@ void AddCoordinatorOption(CLI::App& app, std::string& address) {
 
 std::string ProgressJson(const v1::RunProgress& progress) {
   Json json;
-  json.Set("run", progress.run()).Set("name", progress.name()).Set("state", progress.state());
+  json.Set("run", progress.run()).Set("id", progress.id());
+  json.Set("name", progress.name()).Set("state", progress.state());
   json.Set("workers", progress.workers()).Set("poisoned", progress.poisoned());
   json.Set("elapsed_seconds", progress.elapsed_seconds());
   json.Set("eta_seconds", progress.eta_seconds() < 0 ? Json() : Json(progress.eta_seconds()));
@@ -100,9 +111,10 @@ Status WatchRun(RunsClient& client, std::int64_t run, RunDisplay::Mode mode, boo
     H1_ASSIGN_OR_RETURN(const v1::RunProgress progress, client.Progress(run));
     run = progress.run();
     if (once || progress.state() != "running") {
-      const std::string text = json ? ProgressJson(progress)
-                                    : fmt::format("run {} {}: {}\n{}", run, progress.name(),
-                                                  progress.state(), ProgressTable(progress));
+      const std::string text =
+          json ? ProgressJson(progress)
+               : fmt::format("run {} {}: {}\n{}", progress.id(), progress.name(), progress.state(),
+                             ProgressTable(progress));
       std::printf("%s\n", text.c_str());
       return Status::Ok();
     }

@@ -17,6 +17,8 @@ class RunsClient {
   ~RunsClient();
   Result<v1::CreateRunResponse> Create(const v1::CreateRunRequest& request);
   Result<v1::ListRunsResponse> List();
+  /// The run that `which` means (MatchRun), as ListRuns tells of it.
+  Result<v1::RunProgress> Find(const std::string& which);
   Result<v1::RunProgress> Progress(std::int64_t run);
   Status Cancel(std::int64_t run);
 

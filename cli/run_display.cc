@@ -73,7 +73,7 @@ void RunDisplay::Show(const v1::RunProgress& progress, bool final) {
       FormatCount(done), FormatCount(total), FormatSeconds(progress.elapsed_seconds()),
       progress.eta_seconds() > 0 ? " · " + Eta(progress.eta_seconds()) : "");
   if (!terminal_) {
-    std::fprintf(stderr, "run %lld: %s\n", static_cast<long long>(progress.run()), state.c_str());
+    std::fprintf(stderr, "run %s: %s\n", progress.id().c_str(), state.c_str());
     return;
   }
   std::vector<std::string> lines;

@@ -14,6 +14,7 @@
 #include "cli/run_workers.h"
 #include "harness/coordinator/server.h"
 #include "harness/store/failpoint.h"
+#include "harness/store/run_names.h"
 #include "reports/render/render.h"
 
 namespace h1bench::cli {
@@ -37,7 +38,8 @@ std::int64_t Done(const v1::RunProgress& progress) {
 
 Json ResultJson(const v1::RunProgress& progress, const std::filesystem::path& db) {
   Json json;
-  json.Set("run", progress.run()).Set("name", progress.name()).Set("state", progress.state());
+  json.Set("run", progress.run()).Set("id", progress.id());
+  json.Set("name", progress.name()).Set("state", progress.state());
   json.Set("db", db.string()).Set("results_digest", progress.results_digest());
   json.Set("elapsed_seconds", progress.elapsed_seconds()).Set("poisoned", progress.poisoned());
   Json cells{Json::Array{}};
@@ -85,6 +87,13 @@ Result<std::filesystem::path> WriteReports(const LocalRun& run, const reports::R
   H1_RETURN_IF_ERROR(WriteFileAtomically(folder / "report.md", reports::RenderMarkdown(report)));
   H1_RETURN_IF_ERROR(WriteFileAtomically(folder / "report.json", reports::RenderJson(report)));
   return folder;
+}
+
+/// The run's name; its number where the store fails.
+std::string NameOf(const LocalRun& run) {
+  const std::string number = std::to_string(run.run);
+  const Result<NamedRun> found = FindRun(run.store, number, run.db.string());
+  return found.ok() ? found->name : number;
 }
 
 Status PrintResult(const v1::RunProgress& progress, const LocalRun& run,
@@ -137,7 +146,7 @@ Status ExecuteLocally(const LocalRun& run, const RunArguments& arguments) {
   (void)run.store.FinishRun(run.run, "running", wall.count(),
                             0);  // adds the time; the failure is told below
   const std::string resume =
-      fmt::format("`h1bench resume {} --db {}` goes on", run.run, run.db.string());
+      fmt::format("`h1bench resume {} --db {}` goes on", NameOf(run), run.db.string());
   if (end.status().code() == StatusCode::kCancelled)
     return {StatusCode::kCancelled, "paused, nothing is lost; " + resume};
   return {end.status().code(),

@@ -14,6 +14,16 @@ Result<KeptOptions> ReadKept(const RunRow& run) {
   return KeptOptions{text("engine"), text("identity"), text("data")};
 }
 
+void AddRunPositional(CLI::App& app, std::string& run, const std::string& when_absent) {
+  app.add_option("RUN", run,
+                 "Name of the run, its beginning, or its number; default: " + when_absent);
+}
+
+void AddRunOption(CLI::App& app, std::string& run) {
+  app.add_option("--run", run,
+                 "Name of the run, its beginning, or its number; default: the newest");
+}
+
 Result<std::filesystem::path> NewestDatabase() {
   std::filesystem::path newest;
   std::filesystem::file_time_type time{};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <string>
 
@@ -17,6 +18,11 @@ struct KeptOptions {
 };
 /// kCorrupt naming the run when it is not JSON.
 Result<KeptOptions> ReadKept(const RunRow& run);
+
+/// Adds RUN, which run of a database or coordinator is meant: name, number or beginning of a name.
+void AddRunPositional(CLI::App& app, std::string& run, const std::string& when_absent);
+/// The same as an option, --run.
+void AddRunOption(CLI::App& app, std::string& run);
 
 /// The database in h1bench-results/ that was written last, or kNotFound.
 Result<std::filesystem::path> NewestDatabase();

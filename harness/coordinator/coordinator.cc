@@ -4,6 +4,7 @@
 
 #include "harness/coordinator/messages.h"
 #include "harness/coordinator/request.h"
+#include "harness/coordinator/run_list.h"
 #include "harness/store/failpoint.h"
 #include "harness/store/planted.h"
 
@@ -44,8 +45,9 @@ Status Coordinator::StartRun(std::int64_t id, const std::string& identity,
   run->identity = identity;
   run->tasks = std::move(tasks);
   run->started = clock_.Steady();
-  H1_ASSIGN_OR_RETURN(const RunRow row, store_.GetRun(id));
-  run->name = row.name;
+  H1_ASSIGN_OR_RETURN(const NamedRun named,
+                      FindRun(store_, std::to_string(id), "the coordinator's database"));
+  run->description = DescribeRun(named);
   H1_ASSIGN_OR_RETURN(const std::vector<VariantRow> variants, store_.Variants(id));
   for (const VariantRow& variant : variants) run->variants[variant.id] = variant;
   H1_ASSIGN_OR_RETURN(const std::vector<SampleRow> pending, store_.PendingSamples(id));
@@ -231,7 +233,7 @@ bool Coordinator::TryLease(LeaseCall& call) {
       refused = fmt::format(
           "run {} was planned for the engine \"{}\", this worker is \"{}\": its answers would not "
           "be the same bits",
-          id, run->identity, worker->identity);
+          run->description.id(), run->identity, worker->identity);
       continue;
     }
     Result<v1::LeaseResponse> response =
@@ -394,12 +396,15 @@ void Coordinator::Shutdown() {
 // --- for people ---
 
 Result<v1::RunProgress> Coordinator::Progress(std::int64_t id) {
-  H1_ASSIGN_OR_RETURN(const RunRow row, store_.GetRun(id));
-  id = row.id;
   v1::RunProgress out;
-  out.set_run(id);
-  out.set_name(row.name);
-  out.set_state(row.state);
+  if (const auto found = active_.find(id); found != active_.end()) {
+    out = found->second->description;
+  } else {
+    const std::string which = id == 0 ? "" : std::to_string(id);
+    H1_ASSIGN_OR_RETURN(const NamedRun run, FindRun(store_, which, "the coordinator's database"));
+    out = DescribeRun(run);
+    id = run.row.id;
+  }
   out.set_workers(workers_alive());
   if (const auto found = active_.find(id); found != active_.end()) {
     out.set_poisoned(found->second->poisoned);
@@ -412,23 +417,11 @@ Result<v1::RunProgress> Coordinator::Progress(std::int64_t id) {
   counter.Describe(out, clock_.Steady());
   H1_ASSIGN_OR_RETURN(const std::vector<std::int64_t> poisoned, store_.PoisonedSamples(id));
   out.set_poisoned(static_cast<std::int64_t>(poisoned.size()));
-  out.set_elapsed_seconds(row.wall_seconds);
   H1_ASSIGN_OR_RETURN(const std::string digest, store_.ResultsDigest(id));
   out.set_results_digest(digest);
   return out;
 }
 
-Result<v1::ListRunsResponse> Coordinator::ListRuns() {
-  H1_ASSIGN_OR_RETURN(const std::vector<RunRow> rows, store_.ListRuns());
-  v1::ListRunsResponse out;
-  for (const RunRow& row : rows) {
-    v1::RunProgress& run = *out.add_runs();
-    run.set_run(row.id);
-    run.set_name(row.name);
-    run.set_state(row.state);
-    run.set_elapsed_seconds(row.wall_seconds);
-  }
-  return out;
-}
+Result<v1::ListRunsResponse> Coordinator::ListRuns() { return DescribeRuns(store_); }
 
 }  // namespace h1bench

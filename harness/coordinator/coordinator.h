@@ -86,7 +86,8 @@ class Coordinator {
   };
   struct Run {
     std::int64_t id = 0;
-    std::string name, identity;
+    v1::RunProgress description;  // as DescribeRun() gives it
+    std::string identity;
     std::shared_ptr<const TaskSet> tasks;
     std::map<std::int64_t, VariantRow> variants;
     ShardLimits limits;

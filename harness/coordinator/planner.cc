@@ -172,6 +172,15 @@ Result<Plan> MakePlan(const Suite& suite, ModelSource& models, const PlanOptions
   return Planner(suite, models, options).Make();
 }
 
+bool Plan::NeedsJudge() const {
+  for (const auto& variant : loaded) {
+    for (const auto& task : variant) {
+      if (task->task().needs_judge()) return true;
+    }
+  }
+  return false;
+}
+
 Result<std::int64_t> StorePlan(Store& store, Plan& plan, TaskSet& tasks) {
   H1_ASSIGN_OR_RETURN(
       const std::int64_t run,

@@ -30,6 +30,8 @@ struct Plan {
   std::vector<std::vector<std::shared_ptr<const LoadedTask>>>
       loaded;            // by place of variant, then task
   std::string identity;  // ModelSource::Identity()
+  /// Does a task judge code?
+  bool NeedsJudge() const;
 };
 
 /// Reads every model and every task's data and builds every request. Slow (digests read whole

@@ -132,12 +132,12 @@ class RunService final : public v1::Runs::CallbackService {
     plan_options.environment_json = options_.environment_json;
     plan_options.created_unix_ms = clock_.WallUnixMillis();
     H1_ASSIGN_OR_RETURN(Plan plan, MakePlan(suite, models_, plan_options));
+    if (plan.NeedsJudge() && !have_judge_)
+      return Unsupported("this coordinator cannot judge code; start it where bubblewrap works");
     response.set_samples(static_cast<std::int64_t>(plan.samples.size()));
     return executor_.Call([&]() -> Status {
       auto tasks = std::make_shared<TaskSet>();
       H1_ASSIGN_OR_RETURN(const std::int64_t run, StorePlan(store_, plan, *tasks));
-      if (tasks->NeedsJudge() && !have_judge_)
-        return Unsupported("this coordinator cannot judge code; start it where bubblewrap works");
       response.set_run(run);
       return core_.StartRun(run, plan.identity, tasks);
     });

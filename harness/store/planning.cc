@@ -1,3 +1,4 @@
+#include "harness/store/network_file_system.h"
 #include "harness/store/schema.h"
 #include "harness/store/sqlite_store.h"
 
@@ -114,6 +115,7 @@ Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& file, Mo
     return NotFound("{}: no such database. `h1bench run SUITE.yaml --db FILE` makes one.",
                     file.string());
   }
+  if (!read_only) H1_RETURN_IF_ERROR(RefuseNetworkFileSystem(file));
   if (!read_only && file.has_parent_path()) {
     std::filesystem::create_directories(file.parent_path(), error);
     if (error)

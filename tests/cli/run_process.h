@@ -45,8 +45,11 @@ class Program {
  public:
   Program(const std::filesystem::path& folder, const std::string& name,
           std::vector<std::string> arguments)
+      : Program(folder, name, Prepend(BinaryPath().string(), std::move(arguments)), BinaryPath()) {}
+  /// Another program, with its arguments from the zeroth on.
+  Program(const std::filesystem::path& folder, const std::string& name,
+          std::vector<std::string> arguments, const std::filesystem::path& program)
       : out_(folder / (name + ".out")), err_(folder / (name + ".err")) {
-    arguments.insert(arguments.begin(), BinaryPath().string());
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -57,7 +60,7 @@ class Program {
                                      O_WRONLY | O_CREAT | O_TRUNC, 0644);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err_.c_str(),
                                      O_WRONLY | O_CREAT | O_TRUNC, 0644);
-    EXPECT_EQ(posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ), 0);
+    EXPECT_EQ(posix_spawn(&pid_, program.c_str(), &actions, nullptr, argv.data(), environ), 0);
     posix_spawn_file_actions_destroy(&actions);
   }
   ~Program() {
@@ -104,6 +107,11 @@ class Program {
   std::string err() const { return ReadText(err_); }
 
  private:
+  static std::vector<std::string> Prepend(std::string first, std::vector<std::string> rest) {
+    rest.insert(rest.begin(), std::move(first));
+    return rest;
+  }
+
   std::filesystem::path out_, err_;
   pid_t pid_ = 0;
 };

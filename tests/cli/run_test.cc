@@ -80,6 +80,13 @@ class SlowRunTest : public ::testing::Test {
     return done;
   }
 
+  /// The name of a database's first run.
+  std::string NameOfFirst(const std::string& name) {
+    Program program(folder_, name + "-list", {"watch", "--db", Db(name), "--list"});
+    EXPECT_EQ(program.Wait(), 0) << program.err();
+    return program.out().substr(0, program.out().find('\t'));
+  }
+
   std::filesystem::path folder_;
 };
 
@@ -165,8 +172,10 @@ TEST_F(SlowRunTest, CtrlCPausesAndSaysHowToGoOn) {
   EXPECT_NE(second.err().find(std::to_string(run.pid())), std::string::npos) << second.err();
   run.Signal(SIGINT);
   EXPECT_EQ(run.Wait(), 130);
-  EXPECT_NE(run.err().find("h1bench resume 1 --db"), std::string::npos) << run.err();
-  EXPECT_EQ(Digest("resume", "paused", {}), calm);
+  // It names the run, and the beginning of the name is enough.
+  const std::string name = NameOfFirst("paused");
+  EXPECT_NE(run.err().find("h1bench resume " + name + " --db"), std::string::npos) << run.err();
+  EXPECT_EQ(Digest("resume", "paused", {name.substr(0, 2)}), calm);
 }
 
 TEST_F(SlowRunTest, ASampleThatKillsWorkersIsGivenUpAndTheRestIsThere) {
@@ -211,13 +220,53 @@ TEST_F(SlowRunTest, PartsByHandWorkAndAWorkerLeavesADeadCoordinator) {
   EXPECT_EQ(DigestOf(submit.out()), calm);
   Program list(folder_, "list", {"watch", "--coordinator", address, "--list"});
   EXPECT_EQ(list.Wait(), 0);
-  EXPECT_EQ(list.out(), "1\tfinished\tsmall\n");
-  Program cancel(folder_, "cancel", {"cancel", "1", "--coordinator", address});
+  const std::string name = NameOfFirst("hand");
+  EXPECT_EQ(list.out(), name + "\t1\tfinished\tsmall\n");
+  Program cancel(folder_, "cancel", {"cancel", name, "--coordinator", address});
   EXPECT_EQ(cancel.Wait(), 3) << "a finished run cannot be cancelled";
   coordinator.Signal(SIGKILL);
   EXPECT_TRUE(WaitUntil([&] { return worker.Ended(); }, 10))
       << "the worker waits for a dead coordinator";
   EXPECT_EQ(worker.Wait(), 5);
+}
+
+// A coordinator that cannot judge code refuses such a suite before anything is stored.
+TEST_F(SlowRunTest, CodeThatCannotBeJudgedLeavesNoRun) {
+  const std::string demo = (testing::SourceDir() / "demo").string();
+  std::ofstream(folder_ / "code.yaml")
+      << "name: code\ndata: " << demo << "/data\nmodels: [{name: toy, path: " << demo
+      << "/models/toy}]\ntasks: [{task: humaneval, limit: 2}]\n";
+  // In a namespace where bubblewrap is an empty file.
+  std::vector<std::string> jailed = {"bwrap",
+                                     "--die-with-parent",
+                                     "--dev-bind",
+                                     "/",
+                                     "/",
+                                     "--ro-bind",
+                                     "/dev/null",
+                                     "/usr/bin/bwrap",
+                                     testing::BinaryPath().string(),
+                                     "coordinator",
+                                     "--db",
+                                     Db("code"),
+                                     "--listen",
+                                     "127.0.0.1:0",
+                                     "--engine",
+                                     "null"};
+  Program coordinator(folder_, "jailed", jailed, "/usr/bin/bwrap");
+  if (!WaitUntil([&] { return coordinator.out().find("listening on ") != std::string::npos; }, 20))
+    GTEST_SKIP() << "no namespaces here: " << coordinator.err();
+  ASSERT_NE(coordinator.out().find("code cannot be judged here"), std::string::npos);
+  const std::string text = coordinator.out();
+  const std::size_t start = text.find("listening on ") + 13;
+  const std::string address = text.substr(start, text.find(',', start) - start);
+  Program submit(folder_, "submit",
+                 {"submit", (folder_ / "code.yaml").string(), "--coordinator", address});
+  EXPECT_EQ(submit.Wait(), 4) << submit.err();
+  EXPECT_NE(submit.err().find("cannot judge code"), std::string::npos) << submit.err();
+  Program list(folder_, "list", {"watch", "--coordinator", address, "--list", "--json"});
+  EXPECT_EQ(list.Wait(), 0);
+  EXPECT_EQ(list.out(), "[]\n");
 }
 
 TEST_F(SlowRunTest, AWorkerAskedToLeaveGivesItsWorkBack) {

@@ -21,7 +21,8 @@ std::int64_t Execute(const std::string& file, const char* sql) {
   EXPECT_EQ(sqlite3_open_v2(file.c_str(), &database, SQLITE_OPEN_READWRITE, kVfsName), SQLITE_OK);
   std::int64_t value = 0;
   const auto take = [](void* out, int, char** columns, char**) {
-    *static_cast<std::int64_t*>(out) = columns[0] == nullptr ? 0 : std::atoll(columns[0]);
+    *static_cast<std::int64_t*>(out) =
+        columns[0] == nullptr ? 0 : std::strtoll(columns[0], nullptr, 10);
     return 0;
   };
   EXPECT_EQ(sqlite3_exec(database, sql, take, &value, nullptr), SQLITE_OK)

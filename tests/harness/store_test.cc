@@ -10,6 +10,7 @@
 
 #include "base/sha256.h"
 #include "harness/store/lock.h"
+#include "harness/store/network_file_system.h"
 #include "harness/store/vfs.h"
 
 namespace h1bench {
@@ -236,6 +237,27 @@ TEST_F(StoreTest, ForeignNewerAndDamagedFilesAreRefused) {
             StatusCode::kInvalidArgument);
   EXPECT_EQ(Store::Open(folder_ / "none.db", Store::Mode::kReadOnly).status().code(),
             StatusCode::kNotFound);
+}
+
+// Acknowledged answers are lost where SQLite's log is shared over a network.
+TEST_F(StoreTest, NetworkFileSystemsAreRefused) {
+  const auto refused = [&](std::uint64_t type, const std::filesystem::path& file) {
+    return RefuseNetworkFileSystem(file, [&](const std::filesystem::path& place) {
+      EXPECT_EQ(place, folder_);  // the nearest folder that is there
+      return Result<std::uint64_t>(type);
+    });
+  };
+  const Status nfs = refused(0x6969, folder_ / "not" / "there" / "run.db");
+  EXPECT_EQ(nfs.code(), StatusCode::kUnsupported);
+  EXPECT_NE(nfs.message().find("run.db: " + folder_.string() + " is on NFS, a network"),
+            std::string::npos)
+      << nfs.message();
+  // Sign-extended, as statfs has it where f_type is 32 bits.
+  EXPECT_FALSE(refused(0xffffffffff534d42, folder_ / "run.db").ok());
+  EXPECT_FALSE(refused(0x0bd00bd0, folder_ / "run.db").ok());
+  EXPECT_TRUE(refused(0xef53, folder_ / "run.db").ok());          // ext4
+  EXPECT_TRUE(refused(0x01021994, folder_ / "run.db").ok());      // tmpfs
+  EXPECT_TRUE(RefuseNetworkFileSystem(folder_ / "run.db").ok());  // this one, really
 }
 
 TEST_F(StoreTest, LockIsHeldByOneProcessAndFreedByDeath) {
