@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/version.h"
 
@@ -11,6 +12,32 @@ namespace {
 std::vector<const Command*>& Registry() {
   static std::vector<const Command*> commands;
   return commands;
+}
+
+/// What somebody sees who types the program's name alone.
+constexpr const char* kFirstSteps =
+    "h1bench: which Falcon-H1 is best for my accuracy, memory, speed and energy budget?\n\n"
+    "  h1bench data fetch                  download the benchmark files, checked by digest\n"
+    "  h1bench model info DIR              what a checkpoint is and what fits into memory\n"
+    "  h1bench run SUITE.yaml              evaluate models on tasks: progress, then a leaderboard\n"
+    "  h1bench resume                      go on with a run that was paused or killed\n"
+    "  h1bench report --db FILE            the leaderboard again; --format html for the page\n\n"
+    "In a clone, `h1bench run demo/suite.yaml` needs no download. `h1bench --help` lists every\n"
+    "command, `h1bench COMMAND --help` explains one.\n";
+
+/// CLI11 says that a word was not expected; a person wants to know what was. False when the first
+/// word is a command of ours.
+bool SuggestCommand(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return false;
+  std::vector<std::string> known;
+  for (const CLI::App* command : app.get_subcommands({})) known.push_back(command->get_name());
+  const std::string word = argv[1];
+  if (std::find(known.begin(), known.end(), word) != known.end()) return false;
+  const std::string nearest = NearestWord(word, known);
+  std::fprintf(stderr, "h1bench: unknown command \"%s\".%s Known: %s\n", VisibleText(word).c_str(),
+               nearest.empty() ? "" : (" Did you mean \"" + nearest + "\"?").c_str(),
+               fmt::format("{}", fmt::join(known, " ")).c_str());
+  return true;
 }
 
 int Main(int argc, char** argv) {
@@ -24,7 +51,12 @@ int Main(int argc, char** argv) {
   app.add_flag("--version", version,
                "Version, revision, digest of the sources, backends, libraries");
   app.add_flag("--json", json, "With --version: one JSON object");
-  app.footer("Example:\n  h1bench --version --json");
+  app.footer(
+      "Examples:\n  h1bench run demo/suite.yaml --workers 2\n  h1bench --version --json\n\nExit "
+      "codes: 0 "
+      "done, 2 bad usage or input, 3 not found, 4 damaged or not supported, 5 I/O, memory or a "
+      "peer "
+      "gone, 130 paused, 70 a bug of ours.");
   Command::Run chosen;
   for (const Command* command : Command::All()) {
     CLI::App* sub = app.add_subcommand(command->name(), command->description());
@@ -33,6 +65,10 @@ int Main(int argc, char** argv) {
   }
   try {
     app.parse(argc, argv);
+  } catch (const CLI::ExtrasError& error) {
+    if (SuggestCommand(app, argc, argv)) return 2;
+    app.exit(error);
+    return 2;
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? 0 : 2;
@@ -42,7 +78,7 @@ int Main(int argc, char** argv) {
     return 0;
   }
   if (!chosen) {
-    std::fputs(app.help().c_str(), stdout);
+    std::fputs(kFirstSteps, stdout);
     return 0;
   }
   const Status status = chosen();

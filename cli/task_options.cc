@@ -8,6 +8,32 @@
 
 namespace h1bench::cli {
 
+namespace {
+
+/// Of niah and ruler.
+void AddLongContext(CLI::App& app, tasks::TaskOptions& options) {
+  constexpr const char* kGroup = "Long context";
+  app.add_option("--lengths", options.lengths, "niah, ruler: context lengths in tokens")
+      ->delimiter(',')
+      ->group(kGroup);
+  app.add_option("--depths", options.depths, "niah: depths in percent")
+      ->delimiter(',')
+      ->group(kGroup);
+  app.add_option("--samples", options.samples,
+                 "niah: needles a cell; ruler: samples a task and length")
+      ->group(kGroup);
+  app.add_option("--ruler-variant", options.ruler_variant, "ruler: nvidia (default) or lm-eval")
+      ->group(kGroup);
+  app.add_option("--ruler-qa", options.ruler_qa,
+                 "ruler: max over the answers of a question (default) or their mean")
+      ->group(kGroup);
+  app.add_option("--ruler-files", options.ruler_files,
+                 "ruler: folder with the JSON lines of upstream's scripts, LENGTH/TASK.jsonl")
+      ->group(kGroup);
+}
+
+}  // namespace
+
 void AddTaskArguments(CLI::App& app, TaskArguments& arguments) {
   std::string names = "One of:";
   for (const std::string& name : tasks::TaskNames()) names += " " + name;
@@ -16,35 +42,34 @@ void AddTaskArguments(CLI::App& app, TaskArguments& arguments) {
   app.add_option("TASK", arguments.task, names)->required();
   app.add_option("--data", arguments.data, "Folder of the benchmark files")
       ->default_str("~/.local/share/h1bench/data");
-  app.add_option("--shots", options.shots, "Worked examples in front (default: the task's)");
+  constexpr const char* kShots = "Few-shot";
+  app.add_option("--shots", options.shots, "Worked examples in front (default: the task's)")
+      ->group(kShots);
+  app.add_option("--seed", options.seed, "Seed of the few-shot draws")
+      ->capture_default_str()
+      ->group(kShots);
+  app.add_option("--fewshot-world-size", options.fewshot_world_size,
+                 "Draw shots as lm-eval does on so many ranks")
+      ->capture_default_str()
+      ->group(kShots);
   app.add_option("--subjects", options.subjects, "mmlu: subjects, ruler: tasks (default: all)")
       ->delimiter(',');
   app.add_option("--limit", options.limit, "First documents of each subset only");
-  app.add_option("--seed", options.seed, "Seed of the few-shot draws")->capture_default_str();
-  app.add_option("--fewshot-world-size", options.fewshot_world_size,
-                 "Draw shots as lm-eval does on so many ranks")
-      ->capture_default_str();
-  app.add_option("--lengths", options.lengths, "niah, ruler: context lengths in tokens")
-      ->delimiter(',');
-  app.add_option("--depths", options.depths, "niah: depths in percent")->delimiter(',');
-  app.add_option("--samples", options.samples,
-                 "niah: needles a cell; ruler: samples a task and length");
-  app.add_option("--ruler-variant", options.ruler_variant, "ruler: nvidia (default) or lm-eval");
-  app.add_option("--ruler-qa", options.ruler_qa,
-                 "ruler: max over the answers of a question (default) or their mean");
-  app.add_option("--ruler-files", options.ruler_files,
-                 "ruler: folder with the JSON lines of upstream's scripts, LENGTH/TASK.jsonl");
+  AddLongContext(app, options);
   app.add_flag("--chat", arguments.chat,
                "With the chat template: shots and question in one user message (mmlu, gsm8k, "
-               "gsm8k_cot, humaneval, humaneval_instruct)");
-  app.add_flag("--multiturn", arguments.multiturn, "With --chat: every shot as two messages");
+               "gsm8k_cot, humaneval, humaneval_instruct)")
+      ->group("Chat");
+  app.add_flag("--multiturn", arguments.multiturn, "With --chat: every shot as two messages")
+      ->group("Chat");
   for (const tasks::Switch& one : tasks::Switches()) {
     if (one.of_engine) continue;
     std::string name = "--" + std::string(one.key);
     std::replace(name.begin(), name.end(), '_', '-');
     app.add_option(name, options.*one.member, one.help)
         ->check(CLI::IsMember(one.values))
-        ->default_str(one.values.front());
+        ->default_str(one.values.front())
+        ->group("Parity with published numbers");
   }
   app.add_option("--model", arguments.model,
                  "niah, ruler, --mmlu-prompt original: folder or tokenizer.json that counts the "
