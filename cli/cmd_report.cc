@@ -5,16 +5,17 @@
 
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/stored_run.h"
+#include "harness/store/run_names.h"
 #include "reports/render/render.h"
 
 namespace h1bench::cli {
 namespace {
 
 struct Options {
-  std::string database, format = "text", output;
-  std::int64_t run = 0;
+  std::string database, run, format = "text", output;
   bool no_timing = false;
-  std::size_t samples = 50;
+  std::size_t documents = 200;
 };
 
 std::string Render(const reports::Report& report, const std::string& format) {
@@ -27,10 +28,11 @@ std::string Render(const reports::Report& report, const std::string& format) {
 
 Status Run(const Options& options) {
   H1_ASSIGN_OR_RETURN(const auto store, Store::Open(options.database, Store::Mode::kReadOnly));
+  H1_ASSIGN_OR_RETURN(const NamedRun run, FindRun(*store, options.run, options.database));
   reports::ReportOptions how;
   how.timing = !options.no_timing;
-  how.samples_per_cell = options.samples;
-  H1_ASSIGN_OR_RETURN(const reports::Report report, reports::BuildReport(*store, options.run, how));
+  how.documents_per_task = options.documents;
+  H1_ASSIGN_OR_RETURN(const reports::Report report, reports::BuildReport(*store, run.row.id, how));
   const std::string text = Render(report, options.format);
   if (!options.output.empty()) return WriteFileAtomically(options.output, text);
   std::fwrite(text.data(), 1, text.size(), stdout);
@@ -42,7 +44,7 @@ const Command kReport(
     [](CLI::App& app) {
       auto options = std::make_shared<Options>();
       app.add_option("--db", options->database, "Database of the run")->required();
-      app.add_option("--run", options->run, "Number of the run (default: the newest)");
+      AddRunOption(app, options->run);
       app.add_option("--format", options->format, "text, md, html or json")
           ->check(CLI::IsMember({"text", "md", "html", "json"}))
           ->capture_default_str();
@@ -52,7 +54,9 @@ const Command kReport(
       app.add_flag(
           "--no-timing", options->no_timing,
           "Leave out all that may differ between two executions: equal results give equal bytes");
-      app.add_option("--samples", options->samples, "Samples shown for each model and task (html)")
+      app.add_option("--samples", options->documents,
+                     "Documents of each task in the sample viewer, with every model's answers "
+                     "(html, json)")
           ->capture_default_str();
       app.footer(
           "Examples:\n  h1bench report --db sizes.db\n  h1bench report --db sizes.db --format html "

@@ -1,14 +1,14 @@
 #include "reports/report.h"
 
 #include <algorithm>
-#include <iterator>
 #include <set>
 
-#include "base/text.h"
+#include "harness/store/run_names.h"
 #include "reports/build/cell.h"
 #include "reports/build/execution.h"
 #include "reports/build/json_members.h"
 #include "reports/build/ranking.h"
+#include "reports/build/shown.h"
 #include "reports/build/warnings.h"
 
 namespace h1bench::reports {
@@ -82,6 +82,10 @@ class Builder {
   Status ReadRun(std::int64_t run) {
     H1_ASSIGN_OR_RETURN(run_, store_.GetRun(run));
     report_.run = run_.id;
+    if (options_.timing) {
+      H1_ASSIGN_OR_RETURN(const NamedRun named, FindRun(store_, std::to_string(run_.id), ""));
+      report_.run_name = named.name;
+    }
     report_.title = run_.name;
     report_.description = run_.description;
     report_.state = run_.state;
@@ -100,30 +104,39 @@ class Builder {
       for (const ReportTask& task : report_.tasks)
         row_of_cells.emplace_back(task, report_.variants.back().bos_id, options_.timing);
     }
-    shown_.assign(variants.size(), std::vector<std::vector<ReportSample>>(tasks.size()));
     H1_ASSIGN_OR_RETURN(const std::vector<std::int64_t> poisoned, store_.PoisonedSamples(run_.id));
     poisoned_.insert(poisoned.begin(), poisoned.end());
     return Status::Ok();
   }
 
+  /// Twice over the samples: what they come to, and which to show; then those.
   Status ReadSamples() {
-    H1_RETURN_IF_ERROR(store_.ForEachSample(
+    ShownSamples shown(report_, options_);
+    H1_RETURN_IF_ERROR(EachSample([&](std::size_t v, std::size_t t, const SampleRow& sample,
+                                      const ResponseRow* response, const ScoreRow* score) {
+      ++report_.samples_total;
+      cells_[v][t].Add(sample, response, score, poisoned_.count(sample.id) != 0);
+      if (score != nullptr) scorer_version_ = std::max(scorer_version_, score->version);
+      if (response != nullptr || score != nullptr) shown.Note(v, t, sample, score);
+    }));
+    shown.Choose();
+    H1_RETURN_IF_ERROR(EachSample([&](std::size_t v, std::size_t t, const SampleRow& sample,
+                                      const ResponseRow* response, const ScoreRow* score) {
+      if (response != nullptr || score != nullptr) shown.Take(v, t, sample, response, score);
+    }));
+    shown.MoveInto(report_);
+    return Status::Ok();
+  }
+
+  template <typename Each>
+  Status EachSample(const Each& each) {
+    return store_.ForEachSample(
         run_.id, [&](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
                      const ResponseRow* response, const ScoreRow* score) {
-          const std::size_t v = PlaceOf(report_.variants, variant.id),
-                            t = PlaceOf(report_.tasks, task.id);
-          ++report_.samples_total;
-          cells_[v][t].Add(sample, response, score, poisoned_.count(sample.id) != 0);
-          if (score != nullptr) scorer_version_ = std::max(scorer_version_, score->version);
-          if (response != nullptr || score != nullptr) Show(v, t, sample, response, score);
+          each(PlaceOf(report_.variants, variant.id), PlaceOf(report_.tasks, task.id), sample,
+               response, score);
           return Status::Ok();
-        }));
-    for (auto& row : shown_) {
-      for (auto& samples : row) {
-        std::move(samples.begin(), samples.end(), std::back_inserter(report_.samples));
-      }
-    }
-    return Status::Ok();
+        });
   }
 
   void FinishVariant(std::size_t v) {
@@ -136,62 +149,12 @@ class Builder {
     AverageTasks(variant);
   }
 
-  std::string Cut(const std::string& text, bool& cut) const {
-    if (text.size() <= options_.sample_bytes) return ReplaceInvalidUtf8(text);
-    cut = true;
-    std::size_t end = options_.sample_bytes;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80U) --end;
-    return ReplaceInvalidUtf8(text.substr(0, end));
-  }
-
-  /// Keeps the first samples of a cell, preferring wrong ones once the viewer is full.
-  void Show(std::size_t v, std::size_t t, const SampleRow& row, const ResponseRow* response,
-            const ScoreRow* score) {
-    ReportSample sample;
-    sample.variant = v;
-    sample.task = t;
-    if (score != nullptr) {
-      for (const auto& [metric, value] : score->scores) {
-        if (metric == report_.tasks[t].primary) sample.score = value;
-      }
-      sample.extracted = ReplaceInvalidUtf8(score->extracted.substr(0, options_.sample_bytes));
-      sample.verdict = score->verdict;
-      if (options_.timing) sample.detail = ReplaceInvalidUtf8(score->detail);
-    }
-    auto& shown = shown_[v][t];
-    if (shown.size() >= options_.samples_per_cell) {
-      if (sample.score == 1.0) return;
-      const auto right = std::find_if(shown.rbegin(), shown.rend(),
-                                      [](const ReportSample& one) { return one.score == 1.0; });
-      if (right == shown.rend()) return;
-      shown.erase(std::next(right).base());
-    }
-    sample.subset = row.subset;
-    sample.document_id = row.document_id;
-    sample.index = row.index;
-    sample.repeat = row.repeat;
-    bool ignored = false;
-    sample.gold = Cut(row.gold, ignored);
-    sample.prompt = Cut(row.prompt, sample.prompt_cut);
-    if (response != nullptr) {
-      sample.response = response->error.empty() ? Cut(response->text, sample.response_cut)
-                                                : "error: " + Cut(response->error, ignored);
-      sample.loglikelihoods = response->loglikelihoods;
-      sample.prompt_tokens = response->prompt_tokens;
-      sample.generated_tokens = response->generated_tokens;
-      sample.truncated_tokens = response->truncated_tokens;
-      if (options_.timing) sample.seconds = response->prefill_seconds + response->decode_seconds;
-    }
-    shown.push_back(std::move(sample));
-  }
-
   Store& store_;
   const ReportOptions& options_;
   RunRow run_;
   Report report_;
   std::int64_t scorer_version_ = 0;
   std::vector<std::vector<CellCollector>> cells_;  // [variant][task]
-  std::vector<std::vector<std::vector<ReportSample>>> shown_;
   std::set<std::int64_t> poisoned_;
 };
 

@@ -18,8 +18,8 @@ namespace h1bench::reports {
 
 struct ReportOptions {
   bool timing = true;  // false: nothing that may differ between executions (--no-timing)
-  std::size_t samples_per_cell = 50;  // in the sample viewer; wrong ones first
-  std::size_t sample_bytes = 16384;   // of a prompt or response shown; the rest is cut and said so
+  std::size_t documents_per_task = 200;  // in the sample viewer, each with every model's answers
+  std::size_t sample_bytes = 16384;  // of a prompt or response shown; its middle is cut and said so
 };
 
 /// A score under a name: a metric, a subject, a group, a context length.
@@ -57,6 +57,8 @@ struct Cell {
   std::int64_t reused_tokens = 0;    // of shared prefixes, not computed again
   std::int64_t computed_tokens = 0;  // prompt and generated tokens of responses made by this run
   std::int64_t looked_up = 0;        // samples answered by an earlier run of this database
+  std::int64_t computed = 0;         // responses made by this run
+  double computed_score = 0;         // the sum of their primary metric
 };
 
 struct ReportTask {
@@ -67,6 +69,7 @@ struct ReportTask {
   bool wants_bos = false;  // by the switch bos or its chat template
   std::optional<double> chance;
   Json describe;
+  std::vector<std::string> warnings;  // those of Report::warnings that are about this task
 };
 
 struct ReportVariant {
@@ -84,18 +87,27 @@ struct ReportVariant {
   struct Memory {
     std::int64_t weights = 0, kv = 0, state = 0, workspace = 0, context = 0, peak_rss = 0;
   };
-  std::optional<Memory> memory;                    // the largest of its workers
+  std::optional<Memory> memory;                                      // the largest of its workers
+  std::optional<double> joules_per_answer, joules_per_right_answer;  // of this run's own answers
   std::vector<std::pair<std::string, Json>> gpus;  // worker -> what NVML told of its GPU
 
   std::string label() const { return name + " " + precision; }
 };
 
+/// A prompt as the sample viewer shows it: Report::prefixes[prefix], if any, then the text.
+struct ReportPrompt {
+  std::optional<std::size_t> prefix;
+  std::string text;
+  bool cut = false;
+};
+
 struct ReportSample {
-  std::size_t variant = 0, task = 0;  // places in Report
-  std::string subset, document_id, prompt, response, extracted, gold, verdict, detail;
+  std::size_t variant = 0, task = 0, prompt = 0;  // places in Report
+  std::string subset, document_id, response, extracted, gold, verdict, detail;
   std::int64_t index = 0, repeat = 0;
-  double score = 0;  // primary metric
-  bool prompt_cut = false, response_cut = false;
+  double score = 0;     // primary metric
+  bool differ = false;  // one model has this document right and another does not
+  bool response_cut = false;
   std::vector<double> loglikelihoods;
   std::int64_t prompt_tokens = 0, generated_tokens = 0, truncated_tokens = 0;
   double seconds = 0;  // timing
@@ -103,18 +115,21 @@ struct ReportSample {
 
 struct Report {
   std::int64_t run = 0;
+  std::string run_name;                    // timing: "d3ab"
   std::string title, description, answer;  // answer: the one sentence a reader came for
+  std::string created;                     // timing: "2026-11-24 09:30 UTC"
   std::string state, suite_text;
   std::int64_t seed = 0;
   std::vector<ReportTask> tasks;
   std::vector<ReportVariant> variants;  // in the suite's order
   std::vector<std::size_t> ranking;     // places in variants, best average first
-  std::vector<ReportSample> samples;
+  std::vector<ReportSample> samples;    // those shown, by task, subset, index, repeat and variant
+  std::vector<ReportPrompt> prompts;    // of the samples shown, each once
+  std::vector<std::string> prefixes;    // what the prompts of a subset begin with
   std::int64_t samples_total = 0;
   std::vector<std::string> warnings;  // things worth a look, one sentence each
   std::vector<std::pair<std::string, std::string>> methods;  // reproducibility, label -> value
-  std::vector<std::pair<std::string, std::string>>
-      environment;  // timing: machine, workers, wall time
+  std::vector<std::pair<std::string, Json>> environment;     // timing: machine, workers, wall time
   std::string results_digest;
   std::string database_digest;  // timing; empty with --no-timing
   bool timing = true;

@@ -71,6 +71,9 @@ void CellCollector::Add(const SampleRow& sample, const ResponseRow* response, co
   const bool failed = poisoned || (response != nullptr && !response->error.empty());
   if (score != nullptr) {
     CountScore(sample, *score);
+    for (const auto& [metric, value] : score->scores) {
+      if (timing_ && sample.attempts > 0 && metric == task_.primary) cell_.computed_score += value;
+    }
   } else if (failed) {
     CountScore(sample, Wrong());
   }
@@ -89,6 +92,7 @@ void CellCollector::CountResponse(const SampleRow& sample, const ResponseRow& re
     ++cell_.looked_up;
     return;
   }
+  ++cell_.computed;
   cell_.reused_tokens += response.reused_tokens;
   cell_.computed_tokens += response.prompt_tokens + response.generated_tokens;
 }
@@ -158,20 +162,22 @@ void CellCollector::AddPassAtK() {
   }
 }
 
+/// Over all documents, with the error that the task's headline asks for.
+Estimate CellCollector::Micro(const Labelled& values) const {
+  return task_.headline == "lm-eval" ? PooledEstimate(values) : ClusteredEstimate(values);
+}
+
 void CellCollector::Estimates() {
   const Labelled primary = Values(task_.primary);
   cell_.subsets = BySubset(primary);
   if (cell_.subsets.size() > 1) cell_.macro = MacroEstimate(primary);
-  cell_.primary = task_.headline == "macro" && cell_.macro ? *cell_.macro
-                  : task_.headline == "lm-eval"            ? PooledEstimate(primary)
-                                                           : ClusteredEstimate(primary);
+  cell_.primary = task_.headline == "macro" && cell_.macro ? *cell_.macro : Micro(primary);
   cell_.groups = ByGroup(task_.describe, primary);
   cell_.grid = Grid(task_.describe, cell_.subsets);
   cell_.by_length = SummariseLengths(task_.describe, primary);
   for (const std::string& metric : TextsMember(task_.describe, "metrics")) {
-    std::vector<double> values;
-    for (const auto& one : Values(metric)) values.push_back(one.second);
-    if (!values.empty()) cell_.metrics.push_back({metric, MeanEstimate(values)});
+    const Labelled values = Values(metric);
+    if (!values.empty()) cell_.metrics.push_back({metric, Micro(values)});
   }
   AddPassAtK();
 }

@@ -36,7 +36,7 @@ class CellCollector {
     std::int64_t n = 0, passed = 0;
     double mean() const { return sum / static_cast<double>(n); }
   };
-  using Labelled = std::vector<std::pair<std::string, double>>;
+  using Labelled = std::vector<std::pair<std::string, double>>;  // subset, value
 
   void CountResponse(const SampleRow& sample, const ResponseRow& response);
   void CountBos(const ResponseRow& response);
@@ -47,6 +47,7 @@ class CellCollector {
   Labelled Values(const std::string& metric) const;
   /// Lengths beyond a model's limit are not asked: n/a, and no average with models that were.
   void NoteLimit(std::int64_t max_length);
+  Estimate Micro(const Labelled& values) const;
   void Estimates();
   void AddPassAtK();
 

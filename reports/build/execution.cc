@@ -1,7 +1,9 @@
 #include "reports/build/execution.h"
 
 #include <algorithm>
+#include <ctime>
 
+#include "base/text.h"
 #include "reports/build/json_members.h"
 
 namespace h1bench::reports {
@@ -55,6 +57,40 @@ void AddWorker(const std::string& worker, const Json& json, ReportVariant& varia
   if (!variant.memory || memory.peak_rss > variant.memory->peak_rss) variant.memory = memory;
 }
 
+void SpeedAndEnergy(ReportVariant& variant) {
+  std::int64_t tokens = 0, answers = 0;
+  double right = 0, joules = 0;
+  for (const Cell& cell : variant.cells) {
+    tokens += cell.computed_tokens;
+    answers += cell.computed;
+    right += cell.computed_score;
+  }
+  if (variant.busy_seconds > 0)
+    variant.tokens_per_second = static_cast<double>(tokens) / variant.busy_seconds;
+  for (const auto& [worker, gpu] : variant.gpus) {
+    const Json* energy = gpu.Find("joules");
+    if (energy == nullptr || !energy->is_number()) return;  // a part is no sum
+    joules += energy->as_double();
+  }
+  if (variant.gpus.empty()) return;
+  if (answers > 0) variant.joules_per_answer = joules / static_cast<double>(answers);
+  if (right > 0) variant.joules_per_right_answer = joules / right;
+}
+
+Json JsonOrText(const std::string& text) {
+  auto json = ParseJson(text);
+  return json.ok() ? std::move(json).value() : Json(ReplaceInvalidUtf8(text));
+}
+
+/// "2026-11-24 09:30 UTC"
+std::string WallTime(std::int64_t unix_ms) {
+  const std::time_t seconds = unix_ms / 1000;
+  std::tm utc = {};
+  gmtime_r(&seconds, &utc);
+  char text[32] = {};
+  return std::string(text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc));
+}
+
 }  // namespace
 
 Status DescribeMethods(Store& store, const RunRow& run, std::int64_t scorer_version,
@@ -94,25 +130,22 @@ Status ReadMemory(Store& store, std::int64_t run, Report& report) {
     const auto json = ParseJson(row.memory_json);
     if (variant != report.variants.end() && json.ok()) AddWorker(row.worker, *json, *variant);
   }
-  for (ReportVariant& variant : report.variants) {
-    if (variant.busy_seconds <= 0) continue;
-    std::int64_t tokens = 0;
-    for (const Cell& cell : variant.cells) tokens += cell.computed_tokens;
-    variant.tokens_per_second = static_cast<double>(tokens) / variant.busy_seconds;
-  }
+  for (ReportVariant& variant : report.variants) SpeedAndEnergy(variant);
   return Status::Ok();
 }
 
 Status DescribeExecution(Store& store, const RunRow& run, Report& report) {
   H1_ASSIGN_OR_RETURN(report.database_digest, store.DatabaseDigest());
+  report.created = WallTime(run.created_unix_ms);
   auto& environment = report.environment;
+  environment.emplace_back("Begun", report.created);
   environment.emplace_back("Wall time",
                            fmt::format("{:.1f} s over all executions", run.wall_seconds));
-  environment.emplace_back("Version", run.version_json);
-  environment.emplace_back("Machine", run.environment_json);
+  environment.emplace_back("Version", JsonOrText(run.version_json));
+  environment.emplace_back("Machine", JsonOrText(run.environment_json));
   H1_ASSIGN_OR_RETURN(const std::vector<WorkerRow> workers, store.Workers(run.id));
   for (const WorkerRow& worker : workers)
-    environment.emplace_back("Worker " + worker.worker, worker.environment_json);
+    environment.emplace_back("Worker " + worker.worker, JsonOrText(worker.environment_json));
   for (const ReportVariant& variant : report.variants) {
     for (const auto& [worker, gpu] : variant.gpus)
       environment.emplace_back(fmt::format("GPU of {} for {}", worker, variant.label()),

@@ -9,14 +9,14 @@ class Collector {
  public:
   explicit Collector(Report& report) : report_(report) {}
 
-  void Limits(const ReportVariant& variant, const ReportTask& task, const Cell& cell) {
+  void Limits(const ReportVariant& variant, ReportTask& task, const Cell& cell) {
     if (cell.partly_missing.empty()) return;
-    report_.warnings.push_back(fmt::format(
-        "{} on {}: {}: n/a there; its score is of the shorter lengths, and it has no average",
-        variant.label(), task.name, cell.partly_missing));
+    Add(task, fmt::format("{} on {}: {}: n/a there; its score is of the shorter lengths, and it "
+                          "has no average",
+                          variant.label(), task.name, cell.partly_missing));
   }
 
-  void Counts(const ReportVariant& variant, const ReportTask& task, const Cell& cell) {
+  void Counts(const ReportVariant& variant, ReportTask& task, const Cell& cell) {
     Warn(variant, task, cell.samples - cell.scored, cell.samples, "samples have no score yet");
     Warn(variant, task, cell.errors, cell.samples, "requests could not be answered by the engine");
     Warn(variant, task, cell.poisoned, cell.samples,
@@ -34,15 +34,19 @@ class Collector {
   }
 
  private:
-  void Warn(const ReportVariant& variant, const ReportTask& task, std::int64_t count,
-            std::int64_t of, const std::string& what) {
+  void Warn(const ReportVariant& variant, ReportTask& task, std::int64_t count, std::int64_t of,
+            const std::string& what) {
     if (count == 0) return;
-    report_.warnings.push_back(
-        fmt::format("{} on {}: {} of {} {}", variant.label(), task.name, count, of, what));
+    Add(task, fmt::format("{} on {}: {} of {} {}", variant.label(), task.name, count, of, what));
+  }
+
+  void Add(ReportTask& task, std::string warning) {
+    task.warnings.push_back(warning);
+    report_.warnings.push_back(std::move(warning));
   }
 
   /// Of a task whose answers are all alike in a way that a mistake in its set-up explains.
-  void Answers(const ReportVariant& variant, const ReportTask& task, const Cell& cell) {
+  void Answers(const ReportVariant& variant, ReportTask& task, const Cell& cell) {
     Warn(variant, task, cell.double_bos, cell.samples,
          "prompts begin with BOS twice: their text has it twice");
     Warn(variant, task, cell.missing_bos, cell.samples,

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "base/text.h"
@@ -31,6 +32,66 @@ std::vector<std::vector<std::string>> LengthTable(const Report& report, std::siz
   return rows;
 }
 
+std::vector<EstimateRow> EstimateRows(const Report& report, std::size_t task,
+                                      std::vector<NamedEstimate> Cell::*list) {
+  std::vector<EstimateRow> rows;
+  for (std::size_t v = 0; v < report.variants.size(); ++v) {
+    for (const NamedEstimate& one : report.variants[v].cells[task].*list) {
+      auto row = std::find_if(rows.begin(), rows.end(),
+                              [&](const EstimateRow& known) { return known.name == one.name; });
+      if (row == rows.end()) {
+        rows.push_back({one.name, std::vector<const Estimate*>(report.variants.size())});
+        row = std::prev(rows.end());
+      }
+      row->by_variant[v] = &one.estimate;
+    }
+  }
+  return rows;
+}
+
+std::vector<EstimateRow> GroupRows(const Report& report, std::size_t task) {
+  std::vector<EstimateRow> rows = EstimateRows(report, task, &Cell::groups);
+  if (rows.empty()) return rows;
+  EstimateRow macro{"mean of subsets (macro)", {}};
+  bool known = false;
+  for (const ReportVariant& variant : report.variants) {
+    const auto& mean = variant.cells[task].macro;
+    macro.by_variant.push_back(mean ? &*mean : nullptr);
+    known = known || mean;
+  }
+  if (known) rows.push_back(std::move(macro));
+  return rows;
+}
+
+std::vector<std::string> NotAvailableNotes(const Report& report) {
+  std::vector<std::string> notes;
+  for (const ReportVariant& variant : report.variants) {
+    for (std::size_t task = 0; task < variant.cells.size(); ++task) {
+      if (!variant.cells[task].missing_reason.empty())
+        notes.push_back(fmt::format("{} on {}: {}", variant.label(), report.tasks[task].name,
+                                    variant.cells[task].missing_reason));
+    }
+  }
+  return notes;
+}
+
+bool Leads(const Report& report, const ReportVariant& variant, std::size_t task) {
+  const Estimate* best = nullptr;
+  for (const ReportVariant& one : report.variants) {
+    const Cell& cell = one.cells[task];
+    if (cell.scored > 0 && cell.primary.mean > (best == nullptr ? 0 : best->mean))
+      best = &cell.primary;
+  }
+  const Cell& cell = variant.cells[task];
+  return best != nullptr && cell.scored > 0 && cell.primary.interval.high >= best->interval.low;
+}
+
+bool KnowsEnergy(const Report& report) {
+  return report.timing &&
+         std::any_of(report.variants.begin(), report.variants.end(),
+                     [](const ReportVariant& one) { return one.joules_per_answer.has_value(); });
+}
+
 std::string Percent(const Estimate& estimate) {
   if (estimate.n == 0) return "n/a";
   return fmt::format("{:.1f} ± {:.1f}", estimate.mean * 100, estimate.reach() * 100);
@@ -56,6 +117,24 @@ std::string Grouped(std::int64_t number) {
   for (std::size_t place = digits.size(); place > 3;) digits.insert(place -= 3, 1, ',');
   if (number < 0) digits.insert(digits.begin(), '-');
   return digits;
+}
+
+std::string InWords(const Json& json) {
+  if (json.is_string()) return json.as_string();
+  if (json.is_bool()) return json.as_bool() ? "yes" : "no";
+  std::vector<std::string> parts;
+  const auto inner = [](const Json& value) {
+    return value.is_object() || value.is_array() ? "(" + InWords(value) + ")" : InWords(value);
+  };
+  if (json.is_array()) {
+    for (const Json& one : json.as_array()) parts.push_back(inner(one));
+  } else if (json.is_object()) {
+    for (const auto& [name, value] : json.as_object())
+      parts.push_back(ReplaceAll(name, "_", " ") + " " + inner(value));
+  } else {
+    return WriteJson(json);
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
 }
 
 std::string EscapeMarkdown(const std::string& text) {

@@ -58,7 +58,7 @@ Json ToJson(const Cell& cell, bool timing) {
       .Set("empty", cell.empty)
       .Set("invalid", cell.invalid);
   json.Set("prompt_tokens", cell.prompt_tokens).Set("generated_tokens", cell.generated_tokens);
-  if (timing) json.Set("reused_tokens", cell.reused_tokens);
+  if (timing) json.Set("reused_tokens", cell.reused_tokens).Set("computed", cell.computed);
   return json;
 }
 
@@ -86,13 +86,60 @@ Json ToJson(const ReportVariant& variant, const Report& report) {
         .Set("peak_rss", variant.memory->peak_rss);
   }
   json.Set("memory_bytes", memory);
+  if (variant.joules_per_answer) json.Set("joules_per_answer", *variant.joules_per_answer);
+  if (variant.joules_per_right_answer)
+    json.Set("joules_per_right_answer", *variant.joules_per_right_answer);
   if (variant.gpus.empty()) return json;
   Json gpus{Json::Object{}};
   for (const auto& [worker, gpu] : variant.gpus) gpus.Set(worker, gpu);
   return json.Set("gpus", gpus);
 }
 
-Json Pairs(const std::vector<std::pair<std::string, std::string>>& pairs) {
+Json ToJson(const ReportSample& one, const Report& report) {
+  Json json, loglikelihoods{Json::Array{}};
+  const ReportVariant& variant = report.variants[one.variant];
+  json.Set("model", variant.name)
+      .Set("precision", variant.precision)
+      .Set("task", report.tasks[one.task].name);
+  json.Set("subset", one.subset.empty() ? Json() : Json(one.subset))
+      .Set("index", one.index)
+      .Set("repeat", one.repeat)
+      .Set("task_id", one.document_id.empty() ? Json() : Json(one.document_id));
+  json.Set("prompt", static_cast<std::uint64_t>(one.prompt));
+  for (const double value : one.loglikelihoods) loglikelihoods.Push(value);
+  json.Set("response", one.response)
+      .Set("response_cut", one.response_cut)
+      .Set("loglikelihoods", loglikelihoods);
+  json.Set("extracted", one.extracted)
+      .Set("gold", one.gold)
+      .Set("score", one.score)
+      .Set("verdict", one.verdict.empty() ? Json() : Json(one.verdict))
+      .Set("models_disagree", one.differ);
+  json.Set("prompt_tokens", one.prompt_tokens)
+      .Set("generated_tokens", one.generated_tokens)
+      .Set("truncated_tokens", one.truncated_tokens);
+  if (report.timing) json.Set("detail", one.detail).Set("seconds", one.seconds);
+  return json;
+}
+
+/// What the sample viewer shows: prompts once each, and what several begin with once.
+Json Shown(const Report& report) {
+  Json json, prefixes{Json::Array{}}, prompts{Json::Array{}}, samples{Json::Array{}};
+  for (const std::string& prefix : report.prefixes) prefixes.Push(prefix);
+  for (const ReportPrompt& prompt : report.prompts) {
+    Json one;
+    one.Set("prefix", prompt.prefix ? Json(static_cast<std::uint64_t>(*prompt.prefix)) : Json());
+    prompts.Push(one.Set("text", prompt.text).Set("cut", prompt.cut));
+  }
+  for (const ReportSample& sample : report.samples) samples.Push(ToJson(sample, report));
+  return json.Set("total", report.samples_total)
+      .Set("prefixes", prefixes)
+      .Set("prompts", prompts)
+      .Set("samples", samples);
+}
+
+template <typename Value>
+Json Pairs(const std::vector<std::pair<std::string, Value>>& pairs) {
   Json json{Json::Object{}};
   for (const auto& [label, value] : pairs) json.Set(label, value);
   return json;
@@ -117,7 +164,6 @@ std::string RenderJson(const Report& report) {
   for (const std::string& sentence : ScopeOfDeterminism()) scope.Push(sentence);
   json.Set("version", 1)
       .Set("title", report.title)
-
       .Set("state", report.state)
       .Set("description", report.description)
       .Set("answer", report.answer);
@@ -131,9 +177,11 @@ std::string RenderJson(const Report& report) {
   // The number of a run is a matter of the database, not of the results.
   if (report.timing)
     json.Set("run", report.run)
+        .Set("id", report.run_name)
+        .Set("created", report.created)
         .Set("environment", Pairs(report.environment))
         .Set("database_digest", report.database_digest);
-  json.Set("results_digest", report.results_digest);
+  json.Set("shown", Shown(report)).Set("results_digest", report.results_digest);
   return WriteJson(json, 1) + "\n";
 }
 

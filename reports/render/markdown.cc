@@ -15,6 +15,7 @@ class Markdown {
     Line("# {}", EscapeMarkdown(report_.title));
     Line("\n{}", EscapeMarkdown(report_.answer));
     if (!report_.description.empty()) Line("\n{}", EscapeMarkdown(report_.description));
+    if (!report_.created.empty()) Line("\nRun {} of {}.", report_.run_name, report_.created);
     Leaderboard();
     MemorySplit();
     if (!report_.warnings.empty()) {
@@ -33,7 +34,9 @@ class Markdown {
   }
 
   void Leaderboard() {
-    Line("\n## Leaderboard\n\nScores in percent with 95 % intervals.\n");
+    Line(
+        "\n## Leaderboard\n\nScores in percent with 95 % intervals. Bold: the best of a column and "
+        "all whose interval reaches its.\n");
     std::string head = "| model | precision | average |", rule = "|---|---|--:|";
     for (const ReportTask& task : report_.tasks) {
       head += " " + EscapeMarkdown(task.name) + " |";
@@ -51,8 +54,11 @@ class Markdown {
       std::string row = fmt::format("| {} | {} | {} |", EscapeMarkdown(variant.name),
                                     EscapeMarkdown(variant.precision),
                                     variant.average ? Percent(*variant.average) : "n/a");
-      for (const Cell& cell : variant.cells)
-        row += fmt::format(" {} |", cell.scored == 0 ? "n/a" : Percent(cell.primary));
+      for (std::size_t task = 0; task < variant.cells.size(); ++task) {
+        const Cell& cell = variant.cells[task];
+        const std::string text = cell.scored == 0 ? "n/a" : Percent(cell.primary);
+        row += Leads(report_, variant, task) ? " **" + text + "** |" : " " + text + " |";
+      }
       row += fmt::format(" {} |", Bytes(variant.weight_bytes));
       if (report_.timing) {
         row += fmt::format(
@@ -63,15 +69,8 @@ class Markdown {
       }
       Line("{}", row);
     }
-    for (const ReportVariant& variant : report_.variants) {
-      for (std::size_t task = 0; task < variant.cells.size(); ++task) {
-        if (!variant.cells[task].missing_reason.empty()) {
-          Line("\nn/a: {} on {}: {}", EscapeMarkdown(variant.label()),
-               EscapeMarkdown(report_.tasks[task].name),
-               EscapeMarkdown(variant.cells[task].missing_reason));
-        }
-      }
-    }
+    for (const std::string& note : NotAvailableNotes(report_))
+      Line("\nn/a: {}", EscapeMarkdown(note));
   }
 
   /// The largest worker's memory by what holds it; measured, so absent without timing.
@@ -119,29 +118,18 @@ class Markdown {
     }
   }
 
-  void Table(const char* what, std::size_t task, std::vector<NamedEstimate> Cell::*list) {
-    std::vector<std::string> names;
-    for (const ReportVariant& variant : report_.variants) {
-      for (const NamedEstimate& one : variant.cells[task].*list) {
-        if (std::find(names.begin(), names.end(), one.name) == names.end())
-          names.push_back(one.name);
-      }
-    }
-    if (names.empty()) return;
+  void Table(const char* what, const std::vector<EstimateRow>& rows) {
+    if (rows.empty()) return;
     std::string head = fmt::format("\n| {} |", what), rule = "|---|";
     for (const ReportVariant& variant : report_.variants) {
       head += " " + EscapeMarkdown(variant.label()) + " |";
       rule += "--:|";
     }
     Line("{}\n{}", head, rule);
-    for (const std::string& name : names) {
-      std::string row = fmt::format("| {} |", EscapeMarkdown(name));
-      for (const ReportVariant& variant : report_.variants) {
-        const auto& estimates = variant.cells[task].*list;
-        const auto found = std::find_if(estimates.begin(), estimates.end(),
-                                        [&](const NamedEstimate& one) { return one.name == name; });
-        row += found == estimates.end() ? " n/a |" : fmt::format(" {} |", Percent(found->estimate));
-      }
+    for (const EstimateRow& one : rows) {
+      std::string row = fmt::format("| {} |", EscapeMarkdown(one.name));
+      for (const Estimate* estimate : one.by_variant)
+        row += estimate == nullptr ? " n/a |" : fmt::format(" {} |", Percent(*estimate));
       Line("{}", row);
     }
   }
@@ -151,7 +139,7 @@ class Markdown {
     Line("\n## {}\n\n{}.{}", EscapeMarkdown(task.name), EscapeMarkdown(task.protocol),
          task.chance && *task.chance > 0 ? fmt::format(" Chance is {:.0f} %.", *task.chance * 100)
                                          : "");
-    Table("metric", place, &Cell::metrics);
+    Table("metric", EstimateRows(report_, place, &Cell::metrics));
     const auto lengths = LengthTable(report_, place);
     for (std::size_t i = 0; i < lengths.size(); ++i) {
       std::string row = i == 0 ? "\n|" : "|";
@@ -163,9 +151,9 @@ class Markdown {
       Line("{}", row);
     }
     Grid(place);
-    Table("group", place, &Cell::groups);
+    Table("group", GroupRows(report_, place));
     if (!report_.variants.empty() && report_.variants[0].cells[place].subsets.size() > 1)
-      Table("subset", place, &Cell::subsets);
+      Table("subset", EstimateRows(report_, place, &Cell::subsets));
   }
 
   void Methods() {
@@ -173,7 +161,7 @@ class Markdown {
     for (const auto& [label, value] : report_.methods)
       Line("- {}: {}", EscapeMarkdown(label), EscapeMarkdown(value));
     for (const auto& [label, value] : report_.environment)
-      Line("- {}: {}", EscapeMarkdown(label), EscapeMarkdown(value));
+      Line("- {}: {}", EscapeMarkdown(label), EscapeMarkdown(InWords(value)));
     for (const std::string& sentence : ScopeOfDeterminism()) Line("- {}", EscapeMarkdown(sentence));
     Line("\n---\n\nresults digest `{}`", report_.results_digest);
     if (!report_.database_digest.empty()) Line("\ndatabase digest `{}`", report_.database_digest);

@@ -14,7 +14,8 @@ std::string RenderMarkdown(const Report& report);
 std::string RenderJson(const Report& report);
 /// One self-contained HTML page: no network, readable without scripts.
 std::string RenderHtml(const Report& report);
-/// The leaderboard as a plain table of at most `width` columns where the tasks fit.
+/// The leaderboard as a plain table of at most 100 columns; where it needs more, in parts below
+/// each other. A model with a longer name than that needs more.
 std::string RenderTerminal(const Report& report, bool colour);
 
 // --- shared by the renderers ---
@@ -22,6 +23,24 @@ std::string RenderTerminal(const Report& report, bool colour);
 /// The table of scores by context length of a task, first row its head; empty when no model has
 /// one. Cells are plain text, model labels as they are.
 std::vector<std::vector<std::string>> LengthTable(const Report& report, std::size_t task);
+/// A name's estimate in every variant, null where one has none.
+struct EstimateRow {
+  std::string name;
+  std::vector<const Estimate*> by_variant;
+};
+/// One of a cell's lists (metrics, subsets, groups) for all variants, names in order of first
+/// appearance. Points into the report.
+std::vector<EstimateRow> EstimateRows(const Report& report, std::size_t task,
+                                      std::vector<NamedEstimate> Cell::*list);
+/// The groups of a task that has some, and the mean of its subsets beside them.
+std::vector<EstimateRow> GroupRows(const Report& report, std::size_t task);
+/// "MODEL on TASK: why there is no score", one for each cell without one.
+std::vector<std::string> NotAvailableNotes(const Report& report);
+/// Is this score the best of its column, or does its interval reach that of the best? A column of
+/// zeros has no best.
+bool Leads(const Report& report, const ReportVariant& variant, std::size_t task);
+/// Is the energy of any variant known?
+bool KnowsEnergy(const Report& report);
 /// "55.1 ± 0.8" in percent, or "n/a".
 std::string Percent(const Estimate& estimate);
 /// "1.04 GB" (powers of ten).
@@ -30,6 +49,9 @@ std::string Bytes(std::int64_t bytes);
 std::string Duration(double seconds);
 /// 1234567 -> "1,234,567".
 std::string Grouped(std::int64_t number);
+/// {"cpu": "x", "cores": 2, "dirty": false} -> "cpu x, cores 2, dirty no"; inner objects and arrays
+/// in parentheses.
+std::string InWords(const Json& json);
 std::string EscapeMarkdown(const std::string& text);
 std::string EscapeHtml(const std::string& text);
 

@@ -15,20 +15,29 @@ std::string OneLine(const std::string& text) {
   return out;
 }
 
-/// Columns padded to their widest entry; the first two to the left, numbers to the right.
-std::string Align(const std::vector<Row>& rows, bool colour) {
+constexpr std::size_t kNames = 2;    // columns that name a row: to the left, and in every part
+constexpr std::size_t kWidth = 100;  // what a leaderboard may need of a terminal
+
+std::vector<std::size_t> Widths(const std::vector<Row>& rows) {
   std::vector<std::size_t> widths;
   for (const Row& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
     for (std::size_t i = 0; i < row.size(); ++i)
       widths[i] = std::max(widths[i], CountCodePoints(row[i]));
   }
+  return widths;
+}
+
+/// The columns that name a row, then those of [first, last), padded to their widest entry.
+std::string Part(const std::vector<Row>& rows, const std::vector<std::size_t>& widths,
+                 std::size_t first, std::size_t last, bool colour) {
   std::string out;
   for (std::size_t r = 0; r < rows.size(); ++r) {
-    std::string line = " ";
-    for (std::size_t i = 0; i < rows[r].size(); ++i) {
+    std::string line;
+    for (std::size_t i = 0; i < std::min(last, rows[r].size()); ++i) {
+      if (i >= kNames && i < first) continue;
       const std::string space(widths[i] - CountCodePoints(rows[r][i]), ' ');
-      line += " " + (i < 2 ? rows[r][i] + space : space + rows[r][i]) + " ";
+      line += "  " + (i < kNames ? rows[r][i] + space : space + rows[r][i]);
     }
     while (!line.empty() && line.back() == ' ') line.pop_back();
     out += (colour && r == 0 ? "\033[1m" + line + "\033[0m" : line) + "\n";
@@ -36,13 +45,34 @@ std::string Align(const std::vector<Row>& rows, bool colour) {
   return out;
 }
 
+/// A table in as many parts below each other as it takes to stay inside the width. `group`: a
+/// column where it breaks rather than a few columns later.
+std::string Align(const std::vector<Row>& rows, std::size_t group, bool colour) {
+  const std::vector<std::size_t> widths = Widths(rows);
+  std::size_t names = 0;
+  for (std::size_t i = 0; i < std::min(kNames, widths.size()); ++i) names += 2 + widths[i];
+  std::string out;
+  std::size_t first = kNames;
+  while (true) {
+    std::size_t last = first, used = names;
+    while (last < widths.size() && (last == first || used + 2 + widths[last] <= kWidth))
+      used += 2 + widths[last++];
+    if (last < widths.size() && first < group && group < last) last = group;
+    out += Part(rows, widths, first, last, colour);
+    if (last >= widths.size()) return out;
+    out += "\n";
+    first = last;
+  }
+}
+
 }  // namespace
 
 std::string RenderTerminal(const Report& report, bool colour) {
   std::vector<Row> rows;
-  Row head = {"model", "precision", "average"};
+  Row head = {"model", "prec.", "average"};
   for (const ReportTask& task : report.tasks) head.push_back(OneLine(task.name));
-  if (report.timing) head.insert(head.end(), {"tokens/s", "time", "memory"});
+  const std::size_t costs = head.size();
+  if (report.timing) head.insert(head.end(), {"tok/s", "time", "memory"});
   rows.push_back(head);
   for (const std::size_t place : report.ranking) {
     const ReportVariant& variant = report.variants[place];
@@ -58,7 +88,7 @@ std::string RenderTerminal(const Report& report, bool colour) {
     }
     rows.push_back(std::move(row));
   }
-  std::string out = "\n" + Align(rows, colour) + "\n  " + OneLine(report.answer) +
+  std::string out = "\n" + Align(rows, costs, colour) + "\n  " + OneLine(report.answer) +
                     "\n  Scores in percent with 95 % intervals.\n";
   for (std::size_t task = 0; task < report.tasks.size(); ++task) {
     std::vector<Row> lengths = LengthTable(report, task);
@@ -67,18 +97,10 @@ std::string RenderTerminal(const Report& report, bool colour) {
       for (std::string& text : row) text = OneLine(text);
     }
     out += "\n  " + OneLine(report.tasks[task].name) + " by context length\n" +
-           Align(lengths, colour) + "\n";
+           Align(lengths, lengths[0].size(), colour) + "\n";
   }
   if (!report.description.empty()) out += "  " + OneLine(report.description) + "\n";
-  for (const std::size_t place : report.ranking) {
-    const ReportVariant& variant = report.variants[place];
-    for (std::size_t task = 0; task < variant.cells.size(); ++task) {
-      if (!variant.cells[task].missing_reason.empty())
-        out += OneLine(fmt::format("  n/a: {} on {}: {}", variant.label(), report.tasks[task].name,
-                                   variant.cells[task].missing_reason)) +
-               "\n";
-    }
-  }
+  for (const std::string& note : NotAvailableNotes(report)) out += OneLine("  n/a: " + note) + "\n";
   for (const std::string& warning : report.warnings) out += "  ! " + OneLine(warning) + "\n";
   return out;
 }

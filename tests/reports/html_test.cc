@@ -35,6 +35,7 @@ Report MakeReport(const std::string& text, bool timing = true) {
   }
   ReportTask task;
   task.name = task.task = task.protocol = task.primary = task.headline = text;
+  task.warnings = {text};
   task.describe.Set("grid", true);
   report.tasks = {task};
   ReportVariant variant;
@@ -54,10 +55,12 @@ Report MakeReport(const std::string& text, bool timing = true) {
   report.variants = {variant};
   report.ranking = {0};
   ReportSample sample;
-  sample.subset = sample.document_id = sample.prompt = sample.response = text;
+  sample.subset = sample.document_id = sample.response = text;
   sample.extracted = sample.gold = sample.verdict = sample.detail = text;
   sample.seconds = 0.123456;
   report.samples = {sample};
+  report.prompts = {{0, text, false}};
+  report.prefixes = {text};
   report.samples_total = 1;
   return report;
 }
@@ -139,8 +142,9 @@ TEST(ReportHtml, PolicyAllowsOurTwoScriptsAndNoNetwork) {
   EXPECT_EQ(Count(page, "'sha256-"), 2U);
   EXPECT_EQ(Count(page, "script-src 'unsafe"), 0U);
   const std::string markup = page.substr(0, page.find("<script"));
-  for (const char* network : {"src=", "href=", "url(", "@import"})
+  for (const char* network : {"src=", "url(", "@import", "<link", "<base"})
     EXPECT_EQ(Count(markup, network), 0U) << network;
+  EXPECT_EQ(Count(markup, "href="), Count(markup, "href=\"#"));  // only places in the page
   // The embedded scripts must not end early or contain what would be data of the page.
   EXPECT_EQ(Count(kChartScript, "</script"), 0U);
   EXPECT_EQ(Count(kPageScript, "</script"), 0U);

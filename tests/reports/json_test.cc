@@ -38,8 +38,14 @@ Report MakeReport(const std::string& text, bool timing) {
   cell.by_length.lengths = {{4096, *variant.average}};
   cell.verdicts = {{"(verdict)", 1}};
   variant.cells = {cell};
+  variant.joules_per_answer = variant.joules_per_right_answer = 1.5;
   report.variants = {variant};
   report.ranking = {0};
+  report.prefixes = {text};
+  report.prompts = {{0, text, false}};
+  ReportSample sample;
+  sample.response = text;
+  report.samples = {sample};
   return report;
 }
 
@@ -76,10 +82,28 @@ TEST(ReportJson, NoTimingLeavesTimesOut) {
   std::set<std::string> timing;
   std::set_difference(with.begin(), with.end(), without.begin(), without.end(),
                       std::inserter(timing, timing.end()));
-  EXPECT_EQ(timing, (std::set<std::string>{"busy_seconds", "context", "database_digest",
-                                           "environment", "gpus", "joules", "kv", "mean_watts",
-                                           "memory_bytes", "peak_rss", "reused_tokens", "run",
-                                           "tokens_per_second", "weights", "workspace"}));
+  EXPECT_EQ(timing, (std::set<std::string>{"busy_seconds",
+                                           "computed",
+                                           "context",
+                                           "created",
+                                           "database_digest",
+                                           "detail",
+                                           "environment",
+                                           "gpus",
+                                           "id",
+                                           "joules",
+                                           "joules_per_answer",
+                                           "joules_per_right_answer",
+                                           "kv",
+                                           "mean_watts",
+                                           "memory_bytes",
+                                           "peak_rss",
+                                           "reused_tokens",
+                                           "run",
+                                           "seconds",
+                                           "tokens_per_second",
+                                           "weights",
+                                           "workspace"}));
 }
 
 TEST(ReportJson, HostileTextParsesBack) {

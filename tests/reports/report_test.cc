@@ -9,6 +9,7 @@
 #include <map>
 
 #include "base/sha256.h"
+#include "reports/build/ranking.h"
 #include "reports/render/render.h"
 
 namespace h1bench::reports {
@@ -137,6 +138,15 @@ TEST_F(ReportTest, ErrorsCountAsWrongAndUnansweredDoNotCount) {
   EXPECT_DOUBLE_EQ(cell.metrics[0].estimate.mean, 1.0 / 3);
 }
 
+// A score has one interval wherever it stands.
+TEST_F(ReportTest, TheTableOfMetricsHasTheHeadlinesInterval) {
+  auto store = MakeStore("a.db", 2, "w");
+  const Report report = std::move(BuildReport(*store, 0, {})).value();
+  const Cell& cell = report.variants[0].cells[0];
+  EXPECT_EQ(cell.metrics[0].estimate.interval.low, cell.primary.interval.low);
+  EXPECT_EQ(cell.metrics[0].estimate.interval.high, cell.primary.interval.high);
+}
+
 // Ten copies of an answer say no more than one.
 TEST_F(ReportTest, RepeatsAreOneObservation) {
   const auto width = [&](int repeats) {
@@ -201,10 +211,37 @@ TEST_F(ReportTest, EnergyOfTheGpu) {
       EXPECT_EQ(text.find("mean 320.2 W, peak 450.0 W") != std::string::npos, timing);
       EXPECT_EQ(text.find("1 other process") != std::string::npos, timing);
     }
+    // Three answers, one of them right.
+    EXPECT_EQ(report->variants[0].joules_per_answer.value_or(0), timing ? 640.5 / 3 : 0);
+    EXPECT_EQ(report->variants[0].joules_per_right_answer.value_or(0), timing ? 640.5 : 0);
+    EXPECT_EQ(RenderHtml(*report).find("J/right answer") != std::string::npos, timing);
   }
   const auto plain = BuildReport(*MakeStore("cpu.db", 2, "w"), 0, {});
   EXPECT_EQ(RenderJson(*plain).find("gpus"), std::string::npos);
   EXPECT_EQ(RenderMarkdown(*plain).find("GPU of"), std::string::npos);
+}
+
+// The sentence at the top: the best, who is level with it, and the best of the much smaller ones.
+TEST_F(ReportTest, TheAnswerNamesTheThriftyOne) {
+  Report report;
+  report.tasks.resize(2);
+  const auto add = [&](const char* name, double mean, std::int64_t bytes) {
+    ReportVariant& variant = report.variants.emplace_back();
+    variant.name = name;
+    variant.precision = "bf16";
+    variant.weight_bytes = bytes;
+    variant.average = Estimate{mean, {mean - 0.02, mean + 0.02}, 100};
+  };
+  add("tiny", 0.30, 100);
+  add("big", 0.62, 1000);
+  add("small", 0.50, 330);
+  add("same", 0.61, 900);
+  Rank(report);
+  EXPECT_EQ(report.answer,
+            "big bf16 scores highest of 4: 62.0 % on average over 2 tasks (95 % interval 60.0 to "
+            "64.0 %); within its interval: same bf16; small bf16 is 12.0 points below with 33 % of "
+            "its weights.");
+  EXPECT_EQ(report.ranking, (std::vector<std::size_t>{1, 3, 2, 0}));
 }
 
 TEST_F(ReportTest, EqualResultsGiveEqualBytesWithoutTiming) {

@@ -24,7 +24,8 @@ Report MakeReport(const std::string& text) {
   Report report;
   report.title = report.answer = report.description = text;
   report.warnings = {text};
-  report.methods = report.environment = {{text, text}};
+  report.methods = {{text, text}};
+  report.environment = {{text, text}, {text, Json(Json::Array{text})}};
   report.results_digest = report.database_digest = std::string(64, 'a');
   ReportTask task;
   task.name = task.task = task.protocol = task.primary = task.headline = text;
@@ -76,6 +77,26 @@ TEST(ReportMarkdown, HostileTextStaysText) {
 TEST(ReportTerminal, HostileTextStaysText) {
   const std::string plain = RenderTerminal(MakeReport("harmless"), false);
   EXPECT_EQ(Complaint(RenderTerminal(MakeReport(Hostile()), false), plain, ""), "");
+}
+
+// However many tasks: what does not fit into 100 columns goes below, with the names again.
+TEST(ReportTerminal, FitsAHundredColumns) {
+  for (const std::size_t tasks : {1U, 4U, 5U, 20U}) {
+    Report report = MakeReport("toy");
+    report.tasks.assign(tasks, report.tasks[0]);
+    report.tasks.back().name = "the-last-of-the-tasks";
+    report.variants[0].cells.assign(tasks, report.variants[0].cells[0]);
+    for (Cell& cell : report.variants[0].cells) cell.missing_reason.clear();
+    const std::string text = RenderTerminal(report, false);
+    for (const std::string_view line : SplitLines(text))
+      EXPECT_LE(CountCodePoints(line), 100U) << line;
+    EXPECT_NE(text.find("the-last-of-the-tasks"), std::string::npos);
+    std::size_t heads = 0;
+    for (std::size_t at = text.find("prec."); at != std::string::npos;
+         at = text.find("prec.", at + 1))
+      ++heads;
+    EXPECT_EQ(heads, tasks == 20 ? 4U : tasks == 1 ? 1U : 2U) << text;
+  }
 }
 
 TEST(ReportMarkdown, TheComplaintSeesWhatIsNotEscaped) {

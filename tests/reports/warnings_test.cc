@@ -89,6 +89,7 @@ class WarningsTest : public ::testing::Test {
   /// The only warning of a report, which all formats show; "" when there is none.
   static std::string Only(const Report& report) {
     EXPECT_LE(report.warnings.size(), 1U);
+    EXPECT_EQ(report.tasks[0].warnings, report.warnings);  // in its task's section, too
     if (report.warnings.empty()) return "";
     const std::string part = report.warnings[0].substr(0, 30);  // without marks to escape
     for (const std::string& text : {RenderMarkdown(report), RenderHtml(report), RenderJson(report),
