@@ -51,8 +51,11 @@ void Head(HtmlOut& out, const Report& report) {
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
       "'unsafe-inline'; script-src {} {}\">",
       ScriptHash(kChartScript), ScriptHash(kPageScript));
-  out.Put("<title>{} - h1bench</title>\n<style>\n{}</style>\n</head>\n<body>",
-          EscapeHtml(report.title), kPageStyle);
+  out.Put(
+      "<title>{} - "
+      "h1bench</title>\n<style>\n{}</style>\n<noscript><style>.charts,.filters{{display:"
+      "none}}</style></noscript>\n</head>\n<body>",
+      EscapeHtml(report.title), kPageStyle);
   out.Put("<header>\n<h1>{}</h1>\n<p class=\"answer\">{}</p>", EscapeHtml(report.title),
           EscapeHtml(report.answer));
   if (!report.description.empty()) out.Put("<p>{}</p>", EscapeHtml(report.description));
