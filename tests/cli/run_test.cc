@@ -164,7 +164,9 @@ TEST_F(SlowRunTest, AKilledRunIsResumedByAnotherNumberOfWorkers) {
 
 TEST_F(SlowRunTest, CtrlCPausesAndSaysHowToGoOn) {
   const std::string calm = Digest("run", "calm", {"--engine", "null"});
-  Program run(folder_, "paused", Arguments("run", "paused", kSlowNull));
+  // Slow enough that it still runs when a busy machine has started the second program.
+  Program run(folder_, "paused",
+              Arguments("run", "paused", {"--engine", "null", "--null-delay-ms", "200"}));
   ASSERT_TRUE(WaitUntil([&] { return Answered("paused") > 0; }, kPatience));
   // While it runs, nobody else may write its database.
   Program second(folder_, "second", Arguments("resume", "paused", {}));
