@@ -86,6 +86,12 @@ bool Leads(const Report& report, const ReportVariant& variant, std::size_t task)
   return best != nullptr && cell.scored > 0 && cell.primary.interval.high >= best->interval.low;
 }
 
+bool LeadsOnAverage(const Report& report, const ReportVariant& variant) {
+  const auto& best = report.variants[report.ranking[0]].average;
+  return variant.average && best && best->mean > 0 &&
+         variant.average->interval.high >= best->interval.low;
+}
+
 bool KnowsEnergy(const Report& report) {
   return report.timing &&
          std::any_of(report.variants.begin(), report.variants.end(),

@@ -48,7 +48,9 @@ class Leaderboard {
     out_.Put("<tr><th scope=\"row\">{}</th><td class=\"left\">{}</td>", EscapeHtml(variant.name),
              EscapeHtml(variant.precision));
     if (variant.average) {
-      out_.Put("<td data-value=\"{}\">{}</td>", variant.average->mean, Percent(*variant.average));
+      out_.Put("<td data-value=\"{}\"{}>{}</td>", variant.average->mean,
+               LeadsOnAverage(report_, variant) ? " class=\"best\"" : "",
+               Percent(*variant.average));
     } else {
       NotAvailable("it does not have a score on every task");
     }

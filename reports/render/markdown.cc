@@ -51,9 +51,10 @@ class Markdown {
     Line("{}\n{}", head, rule);
     for (const std::size_t place : report_.ranking) {
       const ReportVariant& variant = report_.variants[place];
-      std::string row = fmt::format("| {} | {} | {} |", EscapeMarkdown(variant.name),
-                                    EscapeMarkdown(variant.precision),
-                                    variant.average ? Percent(*variant.average) : "n/a");
+      const std::string average = variant.average ? Percent(*variant.average) : "n/a";
+      std::string row = fmt::format(
+          "| {} | {} | {} |", EscapeMarkdown(variant.name), EscapeMarkdown(variant.precision),
+          LeadsOnAverage(report_, variant) ? "**" + average + "**" : average);
       for (std::size_t task = 0; task < variant.cells.size(); ++task) {
         const Cell& cell = variant.cells[task];
         const std::string text = cell.scored == 0 ? "n/a" : Percent(cell.primary);

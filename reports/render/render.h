@@ -39,6 +39,8 @@ std::vector<std::string> NotAvailableNotes(const Report& report);
 /// Is this score the best of its column, or does its interval reach that of the best? A column of
 /// zeros has no best.
 bool Leads(const Report& report, const ReportVariant& variant, std::size_t task);
+/// The same of the averages.
+bool LeadsOnAverage(const Report& report, const ReportVariant& variant);
 /// Is the energy of any variant known?
 bool KnowsEnergy(const Report& report);
 /// "55.1 ± 0.8" in percent, or "n/a".

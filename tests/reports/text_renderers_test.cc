@@ -84,13 +84,13 @@ TEST(ReportTerminal, FitsAHundredColumns) {
   for (const std::size_t tasks : {1U, 4U, 5U, 20U}) {
     Report report = MakeReport("toy");
     report.tasks.assign(tasks, report.tasks[0]);
-    report.tasks.back().name = "the-last-of-the-tasks";
+    report.tasks.back().name = "the-last-of-the-tasks";  // cut to 18 characters
     report.variants[0].cells.assign(tasks, report.variants[0].cells[0]);
     for (Cell& cell : report.variants[0].cells) cell.missing_reason.clear();
     const std::string text = RenderTerminal(report, false);
     for (const std::string_view line : SplitLines(text))
       EXPECT_LE(CountCodePoints(line), 100U) << line;
-    EXPECT_NE(text.find("the-last-of-the-tasks"), std::string::npos);
+    EXPECT_NE(text.find("the-last-of-the-t…"), std::string::npos);
     std::size_t heads = 0;
     for (std::size_t at = text.find("prec."); at != std::string::npos;
          at = text.find("prec.", at + 1))
