@@ -66,10 +66,11 @@ void Rank(Report& report) {
     if (other.average && other.average->interval.high >= best.average->interval.low)
       level.push_back(other.label());
   }
+  const std::string rank =
+      report.variants.size() == 1 ? "" : fmt::format(" highest of {}:", report.variants.size());
   report.answer = fmt::format(
-      "{} scores highest of {}: {:.1f} % on average over {} task{} (95 % interval {:.1f} to "
-      "{:.1f} %){}{}.",
-      best.label(), report.variants.size(), best.average->mean * 100, report.tasks.size(),
+      "{} scores{} {:.1f} % on average over {} task{} (95 % interval {:.1f} to {:.1f} %){}{}.",
+      best.label(), rank, best.average->mean * 100, report.tasks.size(),
       report.tasks.size() == 1 ? "" : "s", best.average->interval.low * 100,
       best.average->interval.high * 100,
       level.empty() ? "" : fmt::format("; within its interval: {}", fmt::join(level, ", ")),

@@ -242,6 +242,10 @@ TEST_F(ReportTest, TheAnswerNamesTheThriftyOne) {
             "64.0 %); within its interval: same bf16; small bf16 is 12.0 points below with 33 % of "
             "its weights.");
   EXPECT_EQ(report.ranking, (std::vector<std::size_t>{1, 3, 2, 0}));
+  report.variants.resize(1);  // alone it is no race
+  Rank(report);
+  EXPECT_EQ(report.answer,
+            "tiny bf16 scores 30.0 % on average over 2 tasks (95 % interval 28.0 to 32.0 %).");
 }
 
 TEST_F(ReportTest, EqualResultsGiveEqualBytesWithoutTiming) {
