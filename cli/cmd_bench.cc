@@ -358,8 +358,8 @@ Command::Run SetUp(CLI::App& app) {
   app.add_flag("--json", o->json, "Print JSON instead of a table");
   app.add_option("--db", o->database, "Also keep the result in this database");
   app.footer(
-      "The device's own limits are measured first: a big matrix product of the precision, and "
-      "reading memory (CPU) or copying it (GPU).\n"
+      "The device's own limits are measured first: multiply-adds of the precision on registers "
+      "and reading memory (CPU), or a big matrix product and copying memory (GPU).\n"
       "Examples:\n"
       "  h1bench bench --model Falcon-H1-0.5B-Base\n"
       "  h1bench bench --shape 0.5B --prefill 512 --decode 128 --batch 1,8,32 --json");

@@ -25,16 +25,6 @@ namespace {
 constexpr int kDeathsInARow = 6;
 constexpr std::chrono::seconds kPatience{3};
 
-/// Our environment for a worker. Workers share the cores with each other and with this process: an
-/// OpenMP thread that spins at a barrier keeps the one it waits for from running (8 to 28 times
-/// slower on two busy cores). Read by libgomp before main().
-std::vector<std::string> WorkerEnvironment() {
-  std::vector<std::string> out;
-  for (char** entry = environ; *entry != nullptr; ++entry) out.emplace_back(*entry);
-  if (getenv("OMP_WAIT_POLICY") == nullptr) out.emplace_back("OMP_WAIT_POLICY=passive");
-  return out;
-}
-
 std::vector<char*> Pointers(std::vector<std::string>& words) {
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
@@ -66,15 +56,14 @@ Status WorkerPool::Spawn(Slot& slot) {
       "h1bench", "worker",  "--coordinator", coordinator_,
       "--name",  slot.name, "--parent",      std::to_string(getpid())};
   words.insert(words.end(), arguments_.begin(), arguments_.end());
-  std::vector<std::string> environment = WorkerEnvironment();
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log_.c_str(),
                                    O_WRONLY | O_CREAT | O_APPEND, 0644);
   posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-  const int error = posix_spawn(&slot.pid, "/proc/self/exe", &actions, nullptr,
-                                Pointers(words).data(), Pointers(environment).data());
+  const int error =
+      posix_spawn(&slot.pid, "/proc/self/exe", &actions, nullptr, Pointers(words).data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (error == 0) return Status::Ok();
   slot.pid = 0;

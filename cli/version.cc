@@ -10,8 +10,6 @@
 #include <utf8proc.h>
 #include <zlib.h>
 
-#include <dnnl.hpp>
-
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
@@ -19,11 +17,6 @@
 
 namespace h1bench::cli {
 namespace {
-
-std::string DnnlVersion() {
-  const dnnl_version_t* version = dnnl_version();
-  return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
-}
 
 std::string PcreVersion() {
   char text[64] = {};
@@ -38,9 +31,7 @@ std::string ProtobufVersion() {
 
 Json Libraries() {
   Json libraries;
-  libraries.Set("onednn", DnnlVersion())
-      .Set("sqlite", sqlite3_libversion())
-      .Set("grpc", grpc::Version());
+  libraries.Set("sqlite", sqlite3_libversion()).Set("grpc", grpc::Version());
   libraries.Set("protobuf", ProtobufVersion())
       .Set("openssl", OpenSSL_version(OPENSSL_VERSION_STRING));
   libraries.Set("pcre2", PcreVersion())

@@ -23,10 +23,10 @@ function(h1_test folder)
   set(name test_${folder})
   add_executable(${name} ${sources})
   target_link_libraries(${name} PRIVATE h1_options h1_test_main GTest::gmock ${ARG_LINK})
-  gtest_discover_tests(${name} TEST_FILTER "-*Slow*:Full*" PROPERTIES LABELS quick TIMEOUT 120 ENVIRONMENT OMP_WAIT_POLICY=passive DISCOVERY_TIMEOUT 60
+  gtest_discover_tests(${name} TEST_FILTER "-*Slow*:Full*" PROPERTIES LABELS quick TIMEOUT 120 DISCOVERY_TIMEOUT 60
                        TEST_PREFIX "${folder}." SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
-  gtest_discover_tests(${name} TEST_FILTER "*Slow*" PROPERTIES LABELS slow TIMEOUT 900 ENVIRONMENT OMP_WAIT_POLICY=passive DISCOVERY_TIMEOUT 60
+  gtest_discover_tests(${name} TEST_FILTER "*Slow*" PROPERTIES LABELS slow TIMEOUT 900 DISCOVERY_TIMEOUT 60
                        TEST_PREFIX "${folder}." SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
-  gtest_discover_tests(${name} TEST_FILTER "Full*" PROPERTIES LABELS full TIMEOUT 1800 ENVIRONMENT OMP_WAIT_POLICY=passive DISCOVERY_TIMEOUT 60
+  gtest_discover_tests(${name} TEST_FILTER "Full*" PROPERTIES LABELS full TIMEOUT 1800 DISCOVERY_TIMEOUT 60
                        TEST_PREFIX "${folder}." SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
 endfunction()

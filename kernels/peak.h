@@ -6,7 +6,8 @@ namespace h1bench {
 
 /// What a device reaches in the two things a language model is limited by.
 struct MachinePeak {
-  double gflops = 0;  // matrix product of the precision, big enough to be compute-bound
+  double gflops = 0;  // CPU: multiply-adds of the precision on registers; GPU: the library's
+                      // matrix product, big enough to be compute-bound
   double gigabytes_per_second = 0;  // CPU: reading memory that no cache holds; GPU: copying in its
                                     // memory, bytes read and written
   std::string method;               // what was measured

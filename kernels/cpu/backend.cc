@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <dnnl.hpp>
 #include <new>
 
 #include "kernels/common/check_segments.h"
@@ -15,7 +14,7 @@
 namespace h1bench::cpu {
 namespace {
 
-/// Runs `body`, which may throw what the standard library or oneDNN throws.
+/// Runs `body`, which may throw what the standard library throws.
 template <typename Body>
 Status Guarded(const char* what, const Body& body) {
   try {
@@ -23,8 +22,6 @@ Status Guarded(const char* what, const Body& body) {
     return Status::Ok();
   } catch (const std::bad_alloc&) {
     return {StatusCode::kResourceExhausted, fmt::format("{}: out of memory", what)};
-  } catch (const dnnl::error& error) {
-    return {StatusCode::kInternal, fmt::format("{}: oneDNN: {}", what, error.what())};
   }
 }
 
@@ -110,29 +107,6 @@ class CpuBackend final : public Backend {
   ThreadPool pool_;
 };
 
-const char* OneDnnIsa() {
-  switch (dnnl::get_effective_cpu_isa()) {
-    case dnnl::cpu_isa::sse41:
-      return "sse4.1";
-    case dnnl::cpu_isa::avx:
-      return "avx";
-    case dnnl::cpu_isa::avx2:
-      return "avx2";
-    case dnnl::cpu_isa::avx2_vnni:
-      return "avx2-vnni";
-    case dnnl::cpu_isa::avx512_core:
-      return "avx512";
-    case dnnl::cpu_isa::avx512_core_vnni:
-      return "avx512-vnni";
-    case dnnl::cpu_isa::avx512_core_bf16:
-      return "avx512-bf16";
-    case dnnl::cpu_isa::avx512_core_amx:
-      return "avx512-amx";
-    default:
-      return "other";
-  }
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const ModelWeights& weights,
@@ -152,12 +126,6 @@ Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const Mo
   return std::unique_ptr<Backend>(std::move(backend));
 }
 
-std::string Identity() {
-  const dnnl_version_t* version = dnnl_version();
-  if (!HasOneDnnProducts()) return fmt::format("cpu {}; own matrix products", Kernels().name);
-  return fmt::format("cpu {}; oneDNN {}.{}.{} {}; bf16 products {}", Kernels().name, version->major,
-                     version->minor, version->patch, OneDnnIsa(),
-                     HasBf16Products() ? "native" : "as fp32");
-}
+std::string Identity() { return fmt::format("cpu {}", Kernels().name); }
 
 }  // namespace h1bench::cpu

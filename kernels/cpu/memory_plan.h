@@ -6,8 +6,7 @@
 
 namespace h1bench::cpu {
 
-/// What a process needs before the first weight: code, libraries, compiled oneDNN kernels, thread
-/// stacks.
+/// What a process needs before the first weight: code, libraries, thread stacks.
 inline constexpr std::int64_t kContextBytes = 64LL << 20;
 
 /// Bytes of PackedModel, without packing.

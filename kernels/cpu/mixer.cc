@@ -156,21 +156,35 @@ void Attend(const LayerContext& c, const BatchSegment& s, std::int64_t kv_head,
 
 struct Task {
   const BatchSegment* segment;
-  std::int64_t head;   // SSM head, kv head, or -1: the conv tail
+  std::int64_t head;   // the first SSM head, kv head, or -1: the conv tail
   std::int64_t first;  // first row of an attention task; -1: not one
+  std::int64_t heads;  // SSM heads
 };
+
+/// SSM heads of one task: neighbours when there are plenty and each has few tokens, because then
+/// the time goes into reading states, and one long stretch of memory is read faster than two short
+/// ones by two cores.
+std::int64_t HeadsOfTask(const LayerContext& c) {
+  const auto segments = static_cast<std::int64_t>(c.batch.segments.size());
+  const std::int64_t threads = CurrentPool() == nullptr ? 1 : CurrentPool()->threads();
+  const bool plenty = segments * c.shape.ssm_heads >= 32 * threads;
+  return plenty && c.batch.rows() <= 4 * segments ? 4 : 1;
+}
 
 /// Long attention tasks first, so that no thread is left with one at the end.
 std::vector<Task> Tasks(const LayerContext& c) {
   std::vector<Task> tasks;
+  const std::int64_t heads = HeadsOfTask(c);
   for (const BatchSegment& s : c.batch.segments) {
     for (std::int64_t first = (s.rows - 1) / kQueryRows * kQueryRows; first >= 0;
          first -= kQueryRows) {
-      for (std::int64_t h = 0; h < c.shape.kv_heads; ++h) tasks.push_back({&s, h, first});
+      for (std::int64_t h = 0; h < c.shape.kv_heads; ++h) tasks.push_back({&s, h, first, 0});
     }
   }
   for (const BatchSegment& s : c.batch.segments) {
-    for (std::int64_t h = -1; h < c.shape.ssm_heads; ++h) tasks.push_back({&s, h, -1});
+    for (std::int64_t h = 0; h < c.shape.ssm_heads; h += heads)
+      tasks.push_back({&s, h, -1, std::min(heads, c.shape.ssm_heads - h)});
+    tasks.push_back({&s, -1, -1, 0});
   }
   return tasks;
 }
@@ -216,7 +230,8 @@ void ScanAndAttend(const LayerContext& c, const PackedLayer& w, std::int64_t lay
     if (task.first >= 0) {
       Attend(c, *task.segment, task.head, task.first);
     } else if (task.head >= 0) {
-      ScanHead(c, w, *task.segment, layer, task.head);
+      for (std::int64_t h = 0; h < task.heads; ++h)
+        ScanHead(c, w, *task.segment, layer, task.head + h);
     } else {
       StoreTail(c, *task.segment, layer);
     }

@@ -1,8 +1,9 @@
 #include "kernels/cpu/threads.h"
 
-#include <omp.h>
+#include <sched.h>
 
 #include <algorithm>
+#include <chrono>
 
 namespace h1bench::cpu {
 namespace {
@@ -16,23 +17,51 @@ void Pause() {
 #endif
 }
 
-/// Waits for `ready`, for about 30 microseconds.
+/// Waits for `ready`, for some 100 microseconds: longer than what lies between two loops of one
+/// Forward, as to wake a sleeping core takes that long too.
 template <typename Ready>
 bool Spin(const Ready& ready) {
-  for (int i = 0; i < 1500; ++i) {
-    if (ready()) return true;
-    Pause();
-  }
+  const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (ready()) return true;
+      Pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
   return ready();
+}
+
+/// The cores this thread may run on; empty when there are more than the C library's type holds.
+std::vector<int> AllowedCores() {
+  cpu_set_t mine;
+  std::vector<int> cores;
+  if (sched_getaffinity(0, sizeof mine, &mine) != 0) return cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core)
+    if (CPU_ISSET(core, &mine)) cores.push_back(core);
+  return cores;
+}
+
+void StayOn(int core) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(core, &one);
+  sched_setaffinity(0, sizeof one, &one);  // only a wish: where it fails, the loops still run
 }
 
 constexpr std::uint64_t kLeft = 0xFFFFFFFF;
 
 }  // namespace
 
-int ThreadCount(int wanted) { return wanted > 0 ? wanted : std::max(1, omp_get_num_procs()); }
+int ThreadCount(int wanted) {
+  if (wanted > 0) return wanted;
+  const std::vector<int> cores = AllowedCores();
+  if (!cores.empty()) return static_cast<int>(cores.size());
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : cores_(AllowedCores()) {
+  // With fewer threads than cores, others' work may want the rest: the system chooses.
+  if (static_cast<int>(cores_.size()) != threads || threads == 1) cores_.clear();
   for (int i = 1; i < threads; ++i) threads_.emplace_back([this, i] { Work(i); });
 }
 
@@ -56,7 +85,7 @@ bool ThreadPool::TakeOne() {
 
 void ThreadPool::Work(int index) {
   thread_index = index;
-  omp_set_num_threads(1);
+  if (!cores_.empty()) StayOn(cores_[static_cast<std::size_t>(index)]);
   while (!stop_) {
     const std::uint32_t seen = generation_.load(std::memory_order_acquire);
     while (TakeOne()) {
@@ -85,15 +114,15 @@ void ThreadPool::Run(std::int64_t count, Body body, const void* context) {
   }
 }
 
-ThreadScope::ThreadScope(ThreadPool& pool)
-    : before_(current_pool), openmp_before_(omp_get_max_threads()) {
+ThreadScope::ThreadScope(ThreadPool& pool) : before_(current_pool), moved_(pool.first_core() >= 0) {
   current_pool = &pool;
-  omp_set_num_threads(1);
+  moved_ = moved_ && sched_getaffinity(0, sizeof cores_before_, &cores_before_) == 0;
+  if (moved_) StayOn(pool.first_core());
 }
 
 ThreadScope::~ThreadScope() {
   current_pool = before_;
-  omp_set_num_threads(openmp_before_);
+  if (moved_) sched_setaffinity(0, sizeof cores_before_, &cores_before_);
 }
 
 ThreadPool* CurrentPool() { return current_pool; }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sched.h>
+
 #include <atomic>
 #include <cstdint>
 #include <thread>
@@ -8,7 +10,8 @@
 /// A pool of threads for loops whose bodies do not depend on each other. Pieces are claimed one by
 /// one, so a core that is busy with another process delays one piece and not the loop; threads that
 /// find nothing spin some microseconds, then sleep. (OpenMP's pool splits loops beforehand and
-/// spins: with two processes on two cores it was 20 times slower.)
+/// spins: with two processes on two cores it was 20 times slower.) A pool with a thread for every
+/// core keeps one on each: some systems otherwise run two on one core and leave the other idle.
 namespace h1bench::cpu {
 
 /// Threads for `wanted` (0: all cores this process may use).
@@ -22,6 +25,8 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
 
   int threads() const { return static_cast<int>(threads_.size()) + 1; }
+  /// Where the caller's thread belongs; -1: anywhere.
+  int first_core() const { return cores_.empty() ? -1 : cores_.front(); }
 
   using Body = void (*)(const void* context, std::int64_t index);
   /// body(context, i) for every 0 <= i < count < 2^32, each once; returns when all are done. One
@@ -42,10 +47,11 @@ class ThreadPool {
   Body body_ = nullptr;
   const void* context_ = nullptr;
   std::int64_t count_ = 0;
+  std::vector<int> cores_;  // of each thread; empty: the system's choice
   std::vector<std::thread> threads_;
 };
 
-/// While it lives, ParallelFor on this thread uses `pool`, and oneDNN one thread.
+/// While it lives, ParallelFor on this thread uses `pool`, and the thread stays on its core of it.
 class ThreadScope {
  public:
   explicit ThreadScope(ThreadPool& pool);
@@ -54,7 +60,8 @@ class ThreadScope {
 
  private:
   ThreadPool* before_;
-  int openmp_before_;
+  bool moved_;
+  cpu_set_t cores_before_;
 };
 
 /// The pool of the innermost ThreadScope, or null.

@@ -15,13 +15,13 @@ void PackMatrices(const ModelShape& s, const LayerWeights& from, PackedModel& mo
   const InColumns at(s);
   const std::array<MatrixPart, 4> in = {
       {{&from.ssm_in, 0, 0}, {&from.q, at.q, 0}, {&from.k, at.k, 0}, {&from.v, at.v, 0}}};
-  out.in = Linear(model.products, at.total, s.hidden, in, model.kind);
+  out.in = Linear(at.total, s.hidden, in, model.kind);
   const std::array<MatrixPart, 2> branches = {{{&from.ssm_out, 0, 0}, {&from.o, 0, s.ssm_inner}}};
-  out.out = Linear(model.products, s.hidden, s.ssm_inner + s.query_rows(), branches, model.kind);
+  out.out = Linear(s.hidden, s.ssm_inner + s.query_rows(), branches, model.kind);
   const std::array<MatrixPart, 2> gate_up = {{{&from.gate, 0, 0}, {&from.up, s.intermediate, 0}}};
-  out.gate_up = Linear(model.products, 2 * s.intermediate, s.hidden, gate_up, model.kind);
+  out.gate_up = Linear(2 * s.intermediate, s.hidden, gate_up, model.kind);
   const std::array<MatrixPart, 1> down = {{{&from.down, 0, 0}}};
-  out.down = Linear(model.products, s.hidden, s.intermediate, down, model.kind);
+  out.down = Linear(s.hidden, s.intermediate, down, model.kind);
   model.bytes += out.in.bytes() + out.out.bytes() + out.gate_up.bytes() + out.down.bytes();
 }
 
@@ -55,7 +55,7 @@ PackedLayer PackLayer(const ModelShape& s, const LayerWeights& from, PackedModel
 
 ActKind KindFor(Precision precision) {
   if (precision == Precision::kFp32) return ActKind::kF32;
-  return HasBf16Products() ? ActKind::kBf16 : ActKind::kF32Rounded;
+  return Kernels().bf16_kind;
 }
 
 void PackWeights(const ModelShape& s, const ModelWeights& weights, Precision precision,
@@ -71,7 +71,7 @@ void PackWeights(const ModelShape& s, const ModelWeights& weights, Precision pre
   for (const LayerWeights& layer : weights.layers) out.layers.push_back(PackLayer(s, layer, out));
   out.final_norm = ToFloats(weights.final_norm);
   const std::array<MatrixPart, 1> head = {{{&weights.lm_head, 0, 0}}};
-  out.head = Linear(out.products, s.vocab, s.hidden, head, out.kind);
+  out.head = Linear(s.vocab, s.hidden, head, out.kind);
   out.bytes += out.embedding.size() + out.head.bytes() +
                static_cast<std::int64_t>(out.final_norm.size() * 4);
 }

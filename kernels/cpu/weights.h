@@ -32,7 +32,6 @@ struct PackedLayer {
 
 struct PackedModel {
   ActKind kind = ActKind::kF32;
-  ProductCache products;
   Buffer embedding;  // (V, d), fp32 or bf16 (never kF32Rounded)
   bool embedding_bf16 = false;
   std::vector<float> final_norm;
@@ -46,7 +45,7 @@ using common::InColumns;
 /// How activations are kept at this precision on this machine.
 ActKind KindFor(Precision precision);
 
-/// Packs. Throws std::bad_alloc or dnnl::error.
+/// Packs. Throws std::bad_alloc.
 void PackWeights(const ModelShape& shape, const ModelWeights& weights, Precision precision,
                  PackedModel& out);
 

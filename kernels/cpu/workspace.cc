@@ -2,14 +2,13 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/linear.h"
 #include "kernels/cpu/threads.h"
 #include "kernels/cpu/weights.h"
 
 namespace h1bench::cpu {
 
 WorkspaceSizes::WorkspaceSizes(const ModelShape& s, const BackendOptions& options, ActKind kind) {
-  const std::int64_t rows = RoundRows(options.max_batch_tokens);
+  const std::int64_t rows = options.max_batch_tokens;
   const auto floats = [&](std::int64_t columns) { return rows * columns * 4; };
   x = floats(s.hidden);
   wide = floats(std::max(InColumns(s).total, 2 * s.intermediate));

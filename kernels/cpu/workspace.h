@@ -11,8 +11,7 @@ namespace h1bench::cpu {
 
 inline constexpr std::int64_t kHeadRows = 64;  // rows whose V logits exist at one time
 
-/// Bytes of every buffer of one Forward: arithmetic, shared by the plan and the allocation. Row
-/// buffers have room for the rows that RoundRows adds.
+/// Bytes of every buffer of one Forward: arithmetic, shared by the plan and the allocation.
 struct WorkspaceSizes {
   WorkspaceSizes(const ModelShape& shape, const BackendOptions& options, ActKind kind);
   std::int64_t x, wide, act, conv, y, out, dt, decay, angles, logits, per_thread, threads,

@@ -32,18 +32,16 @@ class LinearTest : public ::testing::TestWithParam<ActKind> {
     draw(in_, rows * shape.k);
     const TensorView view{DType::kF32, {shape.n, shape.k}, std::as_bytes(std::span(weight_))};
     const MatrixPart part{&view, 0, 0};
-    linear_ = Linear(cache_, shape.n, shape.k, std::span(&part, 1), GetParam());
-    act_ = Buffer(RoundRows(rows) * shape.k * ActBytes(GetParam()));
+    linear_ = Linear(shape.n, shape.k, std::span(&part, 1), GetParam());
+    act_ = Buffer(rows * shape.k * ActBytes(GetParam()));
     const TensorView rows_view{DType::kF32, {rows, shape.k}, std::as_bytes(std::span(in_))};
     Convert(rows_view, 0, rows * shape.k, GetParam(), act_.data());
   }
   std::vector<float> Run(Shape shape, std::int64_t rows) {
-    std::vector<float> out(static_cast<std::size_t>(RoundRows(rows) * shape.n));
+    std::vector<float> out(static_cast<std::size_t>(rows * shape.n));
     linear_.Run(act_.data(), out.data(), rows);
-    out.resize(static_cast<std::size_t>(rows * shape.n));
     return out;
   }
-  ProductCache cache_;
   Linear linear_;
   std::vector<float> weight_, in_;
   Buffer act_;
@@ -82,6 +80,34 @@ TEST_P(LinearTest, BitsDoNotDependOnRowsOrThreads) {
   }
 }
 
+/// Four parts: rows that end inside a panel, and two columns of parts that meet at an odd k.
+TEST_P(LinearTest, PartsLieWhereTheyBelong) {
+  constexpr std::int64_t kN = 150, kK = 65, kSplitN = 99, kSplitK = 33;
+  Make({kN, kK}, 4);
+  std::vector<float> parts[4];
+  for (std::int64_t n = 0; n < kN; ++n) {
+    for (std::int64_t k = 0; k < kK; ++k) {
+      parts[(n < kSplitN ? 0 : 2) + (k < kSplitK ? 0 : 1)].push_back(
+          weight_[static_cast<std::size_t>(n * kK + k)]);
+    }
+  }
+  std::vector<TensorView> views;
+  std::vector<MatrixPart> places;
+  for (int i = 0; i < 4; ++i) {
+    views.push_back({DType::kF32,
+                     {i < 2 ? kSplitN : kN - kSplitN, i % 2 == 0 ? kSplitK : kK - kSplitK},
+                     std::as_bytes(std::span(parts[i]))});
+  }
+  for (std::size_t i = 0; i < 4; ++i)
+    places.push_back({&views[i], i < 2 ? 0 : kSplitN, i % 2 == 0 ? 0 : kSplitK});
+  const std::vector<float> whole = Run({kN, kK}, 4);
+  linear_ = Linear(kN, kK, places, GetParam());
+  EXPECT_EQ(Run({kN, kK}, 4), whole);
+  places[1].column -= 1;  // planted: one column too early
+  linear_ = Linear(kN, kK, places, GetParam());
+  EXPECT_NE(Run({kN, kK}, 4), whole);
+}
+
 TEST_P(LinearTest, BytesAreAsPlanned) {
   for (const Shape shape : {Shape{242, 48}, Shape{48, 112}, Shape{1024, 2048}}) {
     Make(shape, 1);
@@ -90,9 +116,7 @@ TEST_P(LinearTest, BytesAreAsPlanned) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, LinearTest,
-                         ::testing::Values(ActKind::kF32, HasBf16Products() ? ActKind::kBf16
-                                                                            : ActKind::kF32Rounded),
+INSTANTIATE_TEST_SUITE_P(Kinds, LinearTest, ::testing::Values(ActKind::kF32, Kernels().bf16_kind),
                          [](const auto& given) {
                            return given.param == ActKind::kF32 ? "fp32" : "bf16";
                          });

@@ -2,9 +2,11 @@
 #include "kernels/cpu/threads.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <atomic>
 #include <chrono>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -45,6 +47,32 @@ TEST(ThreadPool, SleepersWake) {
     });
   }
   EXPECT_GT(workers, 0);
+}
+
+/// Some systems run two busy threads on one core and leave the other idle.
+TEST(ThreadPool, OneThreadOnEveryCore) {
+  const int cores = ThreadCount(0);
+  if (cores == 1) GTEST_SKIP() << "one core";
+  cpu_set_t before, after;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  {
+    ThreadPool pool(cores);
+    const ThreadScope scope(pool);
+    std::vector<std::atomic<int>> where(static_cast<std::size_t>(cores));
+    std::atomic<int> arrived = 0;
+    ParallelFor(cores, [&](std::int64_t) {
+      where[static_cast<std::size_t>(ThreadIndex())] = sched_getcpu();
+      ++arrived;
+      while (arrived < cores) sched_yield();  // so that every thread takes one piece
+    });
+    std::set<int> distinct;
+    for (const auto& core : where) distinct.insert(core);
+    EXPECT_EQ(distinct.size(), static_cast<std::size_t>(cores));
+  }
+  ASSERT_EQ(sched_getaffinity(0, sizeof after, &after), 0);
+  EXPECT_TRUE(CPU_EQUAL(&before, &after));  // the caller may run where it could
+  ThreadPool fewer(cores - 1);
+  EXPECT_EQ(fewer.first_core(), -1);
 }
 
 TEST(ThreadPool, WithoutAPoolLoopsAreSerial) {

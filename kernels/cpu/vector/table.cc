@@ -4,22 +4,32 @@
 #include <string_view>
 
 namespace h1bench::cpu {
+
+KernelList AllKernels() {
+  KernelList list{};
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl")) {
+    if (__builtin_cpu_supports("avx512bf16")) list.tables[list.count++] = &v4_bf16::kTable;
+    list.tables[list.count++] = &v4::kTable;
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("bmi2"))
+    list.tables[list.count++] = &v3::kTable;
+#endif
+  list.tables[list.count++] = &base::kTable;
+  return list;
+}
+
 namespace {
 
 const VectorKernels& Choose() {
+  const KernelList all = AllKernels();
   const char* wish = std::getenv("H1BENCH_ISA");
-  const std::string_view name = wish == nullptr ? "" : wish;
-#if defined(__x86_64__)
-  const bool v4_here = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                       __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-                       __builtin_cpu_supports("avx512vl");
-  const bool v3_here = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                       __builtin_cpu_supports("bmi2");
-  if (v4_here && (name.empty() || name == v4::kTable.name)) return v4::kTable;
-  if (v3_here && (name.empty() || name == v4::kTable.name || name == v3::kTable.name))
-    return v3::kTable;
-#endif
-  return base::kTable;
+  for (const VectorKernels* table : all)
+    if (wish != nullptr && std::string_view(wish) == table->name) return *table;
+  return *all.tables[0];
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ namespace h1bench::cpu {
 enum class ActKind : int32_t {
   kF32,         // as they are
   kBf16,        // bf16, nearest even
-  kF32Rounded,  // rounded to bf16, stored as fp32: machines without bf16 products
+  kF32Rounded,  // rounded to bf16, stored as fp32: machines without bf16 products (weights: bf16)
 };
 inline int64_t ActBytes(ActKind kind) { return kind == ActKind::kBf16 ? 2 : 4; }
 
@@ -52,6 +52,17 @@ struct AttentionArgs {
 };
 int64_t AttentionScratch(int64_t heads, int64_t head_dim);
 
+/// One panel of a product: out (rows, width; leading dimension ldo) = in (rows, k) * panel^T.
+struct ProductArgs {
+  const void* in;
+  int64_t rows, k;
+  /// fp32: (k, columns); bf16 beside bf16 rows: (ceil(k / 2), columns, 2); bf16 beside fp32 rows:
+  /// (k, columns). Columns past the weight's are 0.
+  const void* panel;
+  float* out;
+  int64_t ldo, width;  // width: columns of this panel that the result has
+};
+
 struct VectorKernels {
   const char* name;  // "x86-64-v4", …
   /// out = x * rsqrt(mean(x^2) + eps) * w
@@ -73,20 +84,40 @@ struct VectorKernels {
                float eps, float scale, ActKind kind, void* out);
   /// out = exp(x)
   void (*exp)(const float* x, int64_t n, float* out);
-  /// out (rows, width; leading dimension ldo) = in (rows, k) * panels, which are (k, 16) each, one
-  /// after the other. One chain over k for every number.
-  void (*gemm)(const float* in, int64_t rows, int64_t k, const float* panels, int64_t width,
-               float* out, int64_t ldo);
   void (*ssd)(const SsdArgs& args);
   void (*attention)(const AttentionArgs& args);
   /// x *= scale; then argmax (smallest index), its value and log(sum(exp(x))).
   void (*head)(float* x, int64_t n, float scale, int32_t* argmax, float* max, double* log_sum_exp);
+  /// One chain over k for every number, the same for every number of rows. product_bf16 takes rows
+  /// of bf16_kind.
+  void (*product_f32)(const ProductArgs& args);
+  void (*product_bf16)(const ProductArgs& args);
+  ActKind bf16_kind;
+  int64_t panel_columns;
+  /// The multiply-adds of a product in `rounds` rounds on registers and the first cache alone;
+  /// returns how many operations that were.
+  double (*registers_f32)(int64_t rounds);
+  double (*registers_bf16)(int64_t rounds);
+  /// Reads a multiple of 1024 bytes; the result only keeps it from being left out.
+  uint64_t (*read_all)(const void* from, int64_t bytes);
 };
 
+/// The tables that this machine can run, best first.
+struct KernelList {
+  const VectorKernels* tables[4];
+  int count;
+  const VectorKernels* const* begin() const { return tables; }
+  const VectorKernels* const* end() const { return tables + count; }
+};
+KernelList AllKernels();
+
 /// The best table for this machine, or the one that the environment variable H1BENCH_ISA names
-/// (x86-64-v4, x86-64-v3, baseline) when the machine has it.
+/// (x86-64-v4+bf16, x86-64-v4, x86-64-v3, baseline) when the machine has it.
 const VectorKernels& Kernels();
 
+namespace v4_bf16 {
+extern const VectorKernels kTable;
+}
 namespace v4 {
 extern const VectorKernels kTable;
 }

@@ -1,13 +1,38 @@
 // The kernels of one instruction set gathered into its table. Included by isa_*.cc only.
 #pragma once
 #include "kernels/cpu/vector/attention.h"
-#include "kernels/cpu/vector/gemm.h"
+#include "kernels/cpu/vector/limits.h"
+#include "kernels/cpu/vector/product.h"
 #include "kernels/cpu/vector/rows.h"
 #include "kernels/cpu/vector/ssd.h"
 
 namespace h1bench::cpu::H1_ISA {
 
-const VectorKernels kTable = {H1_ISA_NAME, RmsNorm, AddScaled, Affine, SwiGlu,    Conv,
-                              Gate,        ExpRow,  Gemm,      Ssd,    Attention, Head};
+#if defined(__AVX512BF16__)
+typedef Pairs Bf16Product;
+inline constexpr ActKind kBf16Kind = ActKind::kBf16;
+#else
+typedef Widened Bf16Product;
+inline constexpr ActKind kBf16Kind = ActKind::kF32Rounded;
+#endif
+
+const VectorKernels kTable = {H1_ISA_NAME,
+                              RmsNorm,
+                              AddScaled,
+                              Affine,
+                              SwiGlu,
+                              Conv,
+                              Gate,
+                              ExpRow,
+                              Ssd,
+                              Attention,
+                              Head,
+                              Product<Floats>,
+                              Product<Bf16Product>,
+                              kBf16Kind,
+                              kPanel,
+                              Registers<Floats>,
+                              Registers<Bf16Product>,
+                              ReadAll};
 
 }  // namespace h1bench::cpu::H1_ISA
