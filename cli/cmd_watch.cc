@@ -46,6 +46,9 @@ Status WatchDatabase(const Options& options) {
   H1_RETURN_IF_ERROR(counter.Scan(*store, run.run()));
   counter.Describe(run, {});
   run.set_eta_seconds(-1);
+  H1_ASSIGN_OR_RETURN(const std::vector<FailureRow> failures, store->Failures(run.run()));
+  for (const FailureRow& failure : failures)
+    run.add_failures(failure.worker + ": " + failure.reason);
   if (run.state() == "finished") {
     H1_ASSIGN_OR_RETURN(const std::string digest, store->ResultsDigest(run.run()));
     run.set_results_digest(digest);

@@ -31,7 +31,8 @@ Status Work(const Options& options) {
     H1_ASSIGN_OR_RETURN(worker.engine_options.memory_bytes,
                         ParseBytes(options.engine.memory, "--memory"));
   }
-  worker.null_engine = {options.engine.null_delay_ms, options.engine.null_abort_on};
+  worker.null_engine = {options.engine.null_delay_ms, options.engine.null_abort_on,
+                        options.engine.null_probe};
   H1_ASSIGN_OR_RETURN(Json environment, ParseJson(EnvironmentJson()));
   environment.Set("pid", static_cast<std::int64_t>(getpid()))
       .Set("threads", static_cast<std::int64_t>(options.engine.threads));

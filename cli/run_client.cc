@@ -102,6 +102,9 @@ std::string ProgressJson(const v1::RunProgress& progress) {
     cells.Push(row);
   }
   json.Set("cells", cells);
+  Json failures{Json::Array{}};
+  for (const std::string& failure : progress.failures()) failures.Push(failure);
+  json.Set("failures", failures);
   return WriteJson(json, 2);
 }
 

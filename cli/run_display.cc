@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/text.h"
 #include "cli/units.h"
 #include "reports/statistics/interval.h"
 
@@ -68,6 +69,10 @@ void RunDisplay::Show(const v1::RunProgress& progress, bool final) {
     done += cell.done();
     total += cell.total();
   }
+  for (; told_ < progress.failures_size(); ++told_) {
+    std::fprintf(stderr, "worker %s\n", VisibleText(progress.failures(told_)).c_str());
+    drawn_ = 0;  // the block goes on below
+  }
   const std::string state = fmt::format(
       "{} worker{} · {}/{} · {}{}", progress.workers(), progress.workers() == 1 ? "" : "s",
       FormatCount(done), FormatCount(total), FormatSeconds(progress.elapsed_seconds()),
@@ -112,6 +117,8 @@ std::string ProgressTable(const v1::RunProgress& progress) {
                        FormatCount(cell.done()) + "/" + FormatCount(cell.total()), Score(cell),
                        cell.metric());
   }
+  for (const std::string& failure : progress.failures())
+    out += "! worker " + VisibleText(failure) + "\n";
   return out;
 }
 

@@ -25,6 +25,7 @@ class RunDisplay {
   bool terminal_ = false, silent_ = false;
   std::chrono::steady_clock::time_point last_{};
   std::size_t drawn_ = 0;  // lines on the screen
+  int told_ = 0;           // failures of workers that were printed
 };
 
 RunDisplay::Mode ParseDisplayMode(const std::string& text);

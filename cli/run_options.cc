@@ -37,6 +37,8 @@ void AddEngineArguments(CLI::App& app, EngineArguments& arguments) {
   app.add_option("--null-abort-on", arguments.null_abort_on,
                  "Null engine: a prompt with this text kills the worker")
       ->group("");
+  app.add_option("--null-probe", arguments.null_probe, "Null engine: another answer to the probes")
+      ->group("");
 }
 
 std::string ResolveEngine(const std::string& engine) {

@@ -17,7 +17,7 @@ struct EngineArguments {
   std::string memory;  // "8GB"; empty: 80 % of what is free, shared among the workers
   bool no_prefix_reuse = false;
   int null_delay_ms = 0;  // of the null engine, for tests
-  std::string null_abort_on;
+  std::string null_abort_on, null_probe;
 };
 void AddEngineArguments(CLI::App& app, EngineArguments& arguments);
 /// "auto" as the device that it means on this machine; other names as they are.

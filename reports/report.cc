@@ -75,10 +75,20 @@ class Builder {
     if (options_.timing) H1_RETURN_IF_ERROR(DescribeExecution(store_, run_, report_));
     const auto divergences = options_.timing ? store_.Divergences() : Result<std::int64_t>(0);
     CollectWarnings(report_, divergences.ok() ? *divergences : 0);
+    if (options_.timing) H1_RETURN_IF_ERROR(WarnOfWorkers());
     return std::move(report_);
   }
 
  private:
+  /// Those that were refused or gave up: about this execution, not about its results.
+  Status WarnOfWorkers() {
+    H1_ASSIGN_OR_RETURN(const std::vector<FailureRow> failures, store_.Failures(run_.id));
+    for (const FailureRow& failure : failures)
+      report_.warnings.push_back(
+          fmt::format("worker {} did not work: {}", failure.worker, failure.reason));
+    return Status::Ok();
+  }
+
   Status ReadRun(std::int64_t run) {
     H1_ASSIGN_OR_RETURN(run_, store_.GetRun(run));
     report_.run = run_.id;

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "base/planted.h"
 #include "harness/coordinator/messages.h"
 #include "harness/coordinator/request.h"
 #include "harness/coordinator/run_list.h"
 #include "harness/store/failpoint.h"
-#include "harness/store/planted.h"
 
 namespace h1bench {
 namespace {
@@ -15,6 +15,11 @@ constexpr std::chrono::milliseconds kLongestPoll{20'000};
 
 double Seconds(std::chrono::steady_clock::duration d) {
   return std::chrono::duration<double>(d).count();
+}
+
+void AddFailures(const std::vector<FailureRow>& failures, v1::RunProgress& out) {
+  for (const FailureRow& failure : failures)
+    out.add_failures(failure.worker + ": " + failure.reason);
 }
 
 }  // namespace
@@ -57,6 +62,10 @@ Status Coordinator::StartRun(std::int64_t id, const std::string& identity,
   H1_ASSIGN_OR_RETURN(const std::vector<std::int64_t> poisoned, store_.PoisonedSamples(id));
   run->poisoned = static_cast<std::int64_t>(poisoned.size());
   H1_RETURN_IF_ERROR(Keep(ScoreUnscored(*run)));
+  for (const FailureRow& failure : unrecorded_)
+    H1_RETURN_IF_ERROR(Keep(store_.RecordFailure(id, failure)));
+  unrecorded_.clear();
+  H1_ASSIGN_OR_RETURN(run->failures, store_.Failures(id));
   H1_RETURN_IF_ERROR(Keep(Failpoint("start", ".queued")));
   active_[id] = std::move(run);
   started_ = true;
@@ -154,6 +163,11 @@ Status Coordinator::CheckWorker(const std::string& name, const std::string& inca
 Status Coordinator::Register(const v1::RegisterRequest& request, v1::RegisterResponse& response) {
   H1_RETURN_IF_ERROR(CheckMessage(request));
   if (!fatal_.ok() || shut_down_) return Unavailable("the coordinator is stopping");
+  if (!request.self_test_failure().empty()) {
+    if (refused_.insert(request.incarnation()).second)
+      H1_RETURN_IF_ERROR(NoteFailure({request.worker_name(), request.self_test_failure()}));
+    return Corrupt("refused: {}", request.self_test_failure());
+  }
   response.set_lease_ttl_ms(options_.lease_ttl.count());
   response.set_heartbeat_ms(options_.heartbeat.count());
   Worker& worker = workers_[request.worker_name()];
@@ -164,6 +178,7 @@ Status Coordinator::Register(const v1::RegisterRequest& request, v1::RegisterRes
   worker.environment_json = request.environment_json();
   worker.identity = request.identity();
   worker.recorded_in.clear();
+  worker.probed.clear();
   return Status::Ok();
 }
 
@@ -182,7 +197,7 @@ Status Coordinator::Drain(const v1::DrainRequest& request) {
   H1_RETURN_IF_ERROR(CheckMessage(request));
   H1_RETURN_IF_ERROR(CheckWorker(request.worker_name(), request.incarnation()));
   if (!request.failure().empty())
-    failures_.push_back(request.worker_name() + ": " + request.failure());
+    H1_RETURN_IF_ERROR(NoteFailure({request.worker_name(), request.failure()}));
   RevokeAllOf(request.worker_name(), false);
   workers_.erase(request.worker_name());
   ServeParked();
@@ -193,6 +208,23 @@ void Coordinator::WorkerLost(const std::string& worker) {
   workers_.erase(worker);
   RevokeAllOf(worker, true);
   ServeParked();
+}
+
+Status Coordinator::NoteFailure(const FailureRow& failure) {
+  failures_.push_back(failure.worker + ": " + failure.reason);
+  // A worker that somebody starts again and again tells the same each time.
+  const auto known = [&](const std::vector<FailureRow>& rows) {
+    return std::ranges::any_of(rows, [&](const FailureRow& row) {
+      return row.worker == failure.worker && row.reason == failure.reason;
+    });
+  };
+  if (active_.empty() && !known(unrecorded_)) unrecorded_.push_back(failure);
+  for (auto& [id, run] : active_) {
+    if (known(run->failures)) continue;
+    H1_RETURN_IF_ERROR(Keep(store_.RecordFailure(id, failure)));
+    run->failures.push_back(failure);
+  }
+  return Status::Ok();
 }
 
 std::int64_t Coordinator::workers_alive() const {
@@ -289,13 +321,40 @@ Result<v1::LeaseResponse> Coordinator::Grant(Run& run, Shard shard, const std::s
   return response;
 }
 
+Status Coordinator::CheckProbe(const v1::SubmitRequest& request, Worker& worker,
+                               const Lease& lease) {
+  if (lease.remaining.empty()) return Status::Ok();
+  const std::int64_t variant = lease.remaining.begin()->second.variant_id;
+  if (worker.probed.count(variant) > 0) return Status::Ok();
+  if (request.probe().empty())
+    return InvalidArgument("Submit: probe: expected with the first answers for a variant");
+  const ProbeRow mine{request.probe(), request.worker_name()};
+  const Result<ProbeRow> first = store_.RecordProbe(variant, worker.identity, mine);
+  if (!first.ok()) return Keep(first.status());
+  if (first->digest == mine.digest) {
+    worker.probed.insert(variant);
+    return Status::Ok();
+  }
+  const std::string reason = fmt::format(
+      "its engine answers the probes of variant {} with other bits ({:.16}) than worker {} did "
+      "({:.16}), although both are \"{}\": one of the two machines computes wrongly",
+      variant, mine.digest, first->worker, first->digest, worker.identity);
+  H1_RETURN_IF_ERROR(NoteFailure({mine.worker, reason}));
+  RevokeAllOf(mine.worker, false);
+  workers_.erase(mine.worker);
+  ServeParked();
+  return Corrupt("refused: {}", reason);
+}
+
 Status Coordinator::Submit(const v1::SubmitRequest& request) {
   H1_RETURN_IF_ERROR(CheckMessage(request));
-  H1_RETURN_IF_ERROR(CheckWorker(request.worker_name(), request.incarnation()));
+  Worker* worker = nullptr;
+  H1_RETURN_IF_ERROR(CheckWorker(request.worker_name(), request.incarnation(), &worker));
   Lease* lease = leases_.Find(request.lease_id());
   if (lease == nullptr || lease->worker != request.worker_name()) {
     return FailedPrecondition("lease {} is no longer live", request.lease_id());
   }
+  H1_RETURN_IF_ERROR(CheckProbe(request, *worker, *lease));
   std::vector<std::pair<std::int64_t, ResponseRow>> rows;
   for (const v1::Response& response : request.responses()) {
     const auto asked = lease->remaining.find(response.sample_id());
@@ -408,6 +467,7 @@ Result<v1::RunProgress> Coordinator::Progress(std::int64_t id) {
   out.set_workers(workers_alive());
   if (const auto found = active_.find(id); found != active_.end()) {
     out.set_poisoned(found->second->poisoned);
+    AddFailures(found->second->failures, out);
     out.set_elapsed_seconds(Elapsed(*found->second));
     found->second->progress.Describe(out, clock_.Steady());
     return out;
@@ -417,6 +477,8 @@ Result<v1::RunProgress> Coordinator::Progress(std::int64_t id) {
   counter.Describe(out, clock_.Steady());
   H1_ASSIGN_OR_RETURN(const std::vector<std::int64_t> poisoned, store_.PoisonedSamples(id));
   out.set_poisoned(static_cast<std::int64_t>(poisoned.size()));
+  H1_ASSIGN_OR_RETURN(const std::vector<FailureRow> failures, store_.Failures(id));
+  AddFailures(failures, out);
   H1_ASSIGN_OR_RETURN(const std::string digest, store_.ResultsDigest(id));
   out.set_results_digest(digest);
   return out;

@@ -73,7 +73,7 @@ class Coordinator {
   /// The first failure of the store. The process must end then: what cannot be written must not be
   /// acknowledged.
   const Status& fatal() const { return fatal_; }
-  /// Why workers left on their own account, newest last.
+  /// Workers that were refused or left on their own account, and why; newest last.
   const std::vector<std::string>& failures() const { return failures_; }
   std::int64_t workers_alive() const;
 
@@ -83,6 +83,7 @@ class Coordinator {
     std::string incarnation, environment_json, identity;
     Time last_seen{};
     std::set<std::int64_t> recorded_in;  // runs whose workers table has this incarnation
+    std::set<std::int64_t> probed;       // variants that it computes as others do
   };
   struct Run {
     std::int64_t id = 0;
@@ -96,6 +97,7 @@ class Coordinator {
     std::int64_t scoring = 0;             // jobs on their way
     std::set<std::int64_t> cannot_score;  // samples with an error, poisoned, or without a document
     std::int64_t poisoned = 0;
+    std::vector<FailureRow> failures;
     Time started{};
   };
   struct Parked {
@@ -107,6 +109,11 @@ class Coordinator {
   Status Keep(Status status);
   Status CheckWorker(const std::string& name, const std::string& incarnation,
                      Worker** worker = nullptr);
+  /// The worker's engine gives the bits that the first one of its identity gave; otherwise it is
+  /// thrown out.
+  Status CheckProbe(const v1::SubmitRequest& request, Worker& worker, const Lease& lease);
+  /// Remembers, and stores with every run that is being worked on, why a worker does not work.
+  Status NoteFailure(const FailureRow& failure);
   bool TryLease(LeaseCall& call);
   Result<v1::LeaseResponse> Grant(Run& run, Shard shard, const std::string& name, Worker& worker);
   void ServeParked();
@@ -128,6 +135,8 @@ class Coordinator {
   std::map<std::int64_t, std::unique_ptr<Run>> active_;
   std::list<Parked> parked_;
   std::vector<std::string> failures_;
+  std::vector<FailureRow> unrecorded_;  // failures before there was a run to store them with
+  std::set<std::string> refused_;       // incarnations; a call may come twice
   Status fatal_;
   bool started_ = false, shut_down_ = false;
 };

@@ -1,6 +1,6 @@
 #include "harness/coordinator/leases.h"
 
-#include "harness/store/planted.h"
+#include "base/planted.h"
 
 namespace h1bench {
 namespace {

@@ -96,6 +96,8 @@ Status CheckMessage(const v1::RegisterRequest& request) {
   const auto check = [&]() -> Status {
     H1_RETURN_IF_ERROR(CheckSender(request));
     H1_RETURN_IF_ERROR(CheckLength("identity", request.identity(), 0, 1000));
+    H1_RETURN_IF_ERROR(
+        CheckLength("self_test_failure", request.self_test_failure(), 0, kFailureLimit));
     return CheckJson("environment_json", request.environment_json());
   };
   return check().WithContext("Register");
@@ -123,6 +125,7 @@ Status CheckMessage(const v1::SubmitRequest& request) {
   const auto check = [&]() -> Status {
     H1_RETURN_IF_ERROR(CheckSender(request));
     H1_RETURN_IF_ERROR(CheckJson("memory_json", request.memory_json()));
+    H1_RETURN_IF_ERROR(CheckLength("probe", request.probe(), 0, kMessageNameLimit));
     for (int i = 0; i < request.responses_size(); ++i) {
       if (Status status = CheckResponse(request.responses(i)); !status.ok())
         return {status.code(), fmt::format("responses[{}].{}", i, status.message())};

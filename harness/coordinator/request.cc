@@ -1,8 +1,8 @@
 #include "harness/coordinator/request.h"
 
 #include "base/json.h"
+#include "base/planted.h"
 #include "base/sha256.h"
-#include "harness/store/planted.h"
 
 namespace h1bench {
 namespace {

@@ -156,6 +156,19 @@ Result<std::vector<WorkerRow>> SqliteStore::Workers(std::int64_t run) {
   }
 }
 
+Result<std::vector<FailureRow>> SqliteStore::Failures(std::int64_t run) {
+  H1_ASSIGN_OR_RETURN(
+      Statement query,
+      database_->Prepare("SELECT worker, reason FROM failures WHERE run_id = ? ORDER BY id"));
+  query.Bind(1, run);
+  std::vector<FailureRow> rows;
+  while (true) {
+    H1_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return rows;
+    rows.push_back({query.Text(0), query.Text(1)});
+  }
+}
+
 Result<std::int64_t> SqliteStore::Divergences() {
   return database_->Scalar("SELECT count(*) FROM divergence");
 }
@@ -186,7 +199,8 @@ Result<std::string> SqliteStore::DatabaseDigest() {
       Table{"run_tasks", "id"},   Table{"prompts", "sha256"},     Table{"samples", "id"},
       Table{"responses", "key"},  Table{"scores", "1, 2"},        Table{"workers", "1, 2"},
       Table{"leases", "id"},      Table{"lease_samples", "1, 2"}, Table{"divergence", "id"},
-      Table{"memory", "1, 2, 3"}, Table{"bench_results", "id"}};
+      Table{"memory", "1, 2, 3"}, Table{"bench_results", "id"},   Table{"probes", "1, 2"},
+      Table{"failures", "id"}};
   for (const auto& [table, key] : kTables) {
     digest.UpdateField(table);
     H1_ASSIGN_OR_RETURN(Statement rows, database_->Prepare(fmt::format(

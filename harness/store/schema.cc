@@ -149,7 +149,24 @@ CREATE TABLE bench_results (
 ) STRICT;
 )sql";
 
-constexpr std::array kMigrations = {kVersion1};
+// Version 2: the engine's self-test.
+constexpr const char* kVersion2 = R"sql(
+CREATE TABLE probes (
+  variant_id INTEGER NOT NULL REFERENCES variants(id),
+  identity TEXT NOT NULL,                 -- engine build, backend and architecture
+  digest TEXT NOT NULL,                   -- of the bits that its engine answers to the probes
+  worker TEXT NOT NULL,                   -- who gave it first
+  PRIMARY KEY (variant_id, identity)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE failures (
+  id INTEGER PRIMARY KEY,
+  run_id INTEGER NOT NULL REFERENCES runs(id),
+  worker TEXT NOT NULL,
+  reason TEXT NOT NULL                    -- why it was refused, or left
+) STRICT;
+)sql";
+
+constexpr std::array kMigrations = {kVersion1, kVersion2};
 
 Status CheckHeader(Database& database, std::int64_t& version) {
   H1_ASSIGN_OR_RETURN(const std::int64_t application, database.Scalar("PRAGMA application_id"));

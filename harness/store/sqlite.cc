@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "base/planted.h"
 #include "harness/store/failpoint.h"
-#include "harness/store/planted.h"
 #include "harness/store/vfs.h"
 
 namespace h1bench {

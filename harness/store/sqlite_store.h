@@ -35,6 +35,9 @@ class SqliteStore final : public Store {
   Status RevokeAllLeases(std::int64_t run) override;
   Status RecordMemory(std::int64_t run, std::int64_t variant, const std::string& worker,
                       const std::string& memory_json) override;
+  Result<ProbeRow> RecordProbe(std::int64_t variant, const std::string& identity,
+                               const ProbeRow& probe) override;
+  Status RecordFailure(std::int64_t run, const FailureRow& failure) override;
 
   Status ForEachUnscored(
       std::int64_t run, std::int64_t version,
@@ -48,6 +51,7 @@ class SqliteStore final : public Store {
   Result<std::vector<MemoryRow>> Memory(std::int64_t run) override;
   Result<std::vector<std::int64_t>> PoisonedSamples(std::int64_t run) override;
   Result<std::vector<WorkerRow>> Workers(std::int64_t run) override;
+  Result<std::vector<FailureRow>> Failures(std::int64_t run) override;
   Result<std::int64_t> Divergences() override;
   Result<std::string> ResultsDigest(std::int64_t run) override;
   Result<std::string> DatabaseDigest() override;

@@ -79,6 +79,16 @@ struct WorkerRow {
   std::string worker, environment_json;
 };
 
+/// What an engine answered to the probes of a variant (Engine::Probe), and who said so first.
+struct ProbeRow {
+  std::string digest, worker;
+};
+
+/// A worker that was refused, or left because it could not do the work.
+struct FailureRow {
+  std::string worker, reason;
+};
+
 struct RunRow {
   std::int64_t id = 0;
   std::string name, description, suite_text, suite_path, options_json, version_json,
@@ -143,6 +153,10 @@ class Store {
   virtual Status RevokeAllLeases(std::int64_t run) = 0;
   virtual Status RecordMemory(std::int64_t run, std::int64_t variant, const std::string& worker,
                               const std::string& memory_json) = 0;
+  /// Keeps the first probe of (variant, identity) and returns the one that is kept.
+  virtual Result<ProbeRow> RecordProbe(std::int64_t variant, const std::string& identity,
+                                       const ProbeRow& probe) = 0;
+  virtual Status RecordFailure(std::int64_t run, const FailureRow& failure) = 0;
 
   // --- scores ---
   /// Calls `each` for every sample of the run that has a response (or is poisoned: null) and no
@@ -162,6 +176,8 @@ class Store {
   /// Samples of the run that killed three workers.
   virtual Result<std::vector<std::int64_t>> PoisonedSamples(std::int64_t run) = 0;
   virtual Result<std::vector<WorkerRow>> Workers(std::int64_t run) = 0;
+  /// In the order in which they were recorded.
+  virtual Result<std::vector<FailureRow>> Failures(std::int64_t run) = 0;
   /// Requests that were answered twice and differently: each is a broken determinism promise.
   virtual Result<std::int64_t> Divergences() = 0;
   /// SHA-256 of the run's samples without anything that may differ between executions.

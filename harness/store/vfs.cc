@@ -5,8 +5,8 @@
 #include <new>
 #include <vector>
 
+#include "base/planted.h"
 #include "harness/store/failpoint.h"
-#include "harness/store/planted.h"
 
 // The method tables of SQLite are C: every function here is what
 // https://sqlite.org/c3ref/io_methods.html and https://sqlite.org/c3ref/vfs.html say, handed on to

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "harness/store/planted.h"
+#include "base/planted.h"
 #include "harness/store/sqlite_store.h"
 
 namespace h1bench {
@@ -192,6 +192,28 @@ Status SqliteStore::RecordMemory(std::int64_t run, std::int64_t variant, const s
                       database_->Prepare("INSERT INTO memory VALUES (?, ?, ?, ?) ON CONFLICT DO "
                                          "UPDATE SET memory_json = excluded.memory_json"));
   return insert.BindAll(run, variant, worker, memory_json).Run();
+}
+
+Result<ProbeRow> SqliteStore::RecordProbe(std::int64_t variant, const std::string& identity,
+                                          const ProbeRow& probe) {
+  H1_ASSIGN_OR_RETURN(
+      Statement insert,
+      database_->Prepare("INSERT INTO probes VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"));
+  H1_RETURN_IF_ERROR(insert.BindAll(variant, identity, probe.digest, probe.worker).Run());
+  H1_ASSIGN_OR_RETURN(
+      Statement query,
+      database_->Prepare(
+          "SELECT digest, worker FROM probes WHERE variant_id = ? AND identity = ?"));
+  H1_ASSIGN_OR_RETURN(const bool row, query.BindAll(variant, identity).Step());
+  if (!row) return Internal("{}: a probe vanished", database_->file());
+  return ProbeRow{query.Text(0), query.Text(1)};
+}
+
+Status SqliteStore::RecordFailure(std::int64_t run, const FailureRow& failure) {
+  H1_ASSIGN_OR_RETURN(
+      Statement insert,
+      database_->Prepare("INSERT INTO failures (run_id, worker, reason) VALUES (?, ?, ?)"));
+  return insert.BindAll(run, failure.worker, failure.reason).Run();
 }
 
 }  // namespace h1bench

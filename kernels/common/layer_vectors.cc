@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 
+#include "base/planted.h"
 #include "kernels/common/convert.h"
 
 namespace h1bench::common {
@@ -52,7 +53,8 @@ void InEpilogue(const ModelShape& s, const LayerWeights& from, LayerVectors& out
   }
   FillRange(out.in_scale, at.q, at.total, static_cast<double>(s.attention_in_multiplier));
   FillRange(out.in_scale, at.k, at.v,
-            static_cast<double>(s.attention_in_multiplier) * static_cast<double>(s.key_multiplier));
+            static_cast<double>(s.attention_in_multiplier) *
+                (Planted(Bug::kWrongKernel) ? 1.0 : static_cast<double>(s.key_multiplier)));
 
   if (!from.ssm_in_bias.empty()) {
     AddBias(out.in_bias, at.total, from.ssm_in_bias, 0, 1.0);

@@ -11,6 +11,7 @@
 #include "runner/engine/plan.h"
 #include "runner/engine/prepare.h"
 #include "runner/engine/scheduler.h"
+#include "runner/engine/self_test.h"
 
 namespace h1bench {
 namespace engine {
@@ -67,6 +68,11 @@ class RealEngine final : public Engine {
   std::string Identity() const override {
     return fmt::format("{}; {}", parts_.backend->Identity(),
                        PrecisionName(parts_.backend->options().precision));
+  }
+  Result<std::string> Probe() override {
+    EngineOptions options = options_;
+    options.memory_bytes = budget_;
+    return ProbeEngine(parts_, options, clock_);
   }
 
  private:

@@ -112,6 +112,9 @@ class Engine {
   virtual MemoryPlan used_memory() const = 0;
   virtual EngineStats stats() const = 0;
   virtual std::string Identity() const = 0;  // backend identity and precision
+  /// Answers a few fixed probes by two paths (self_test.h). SHA-256 (hex) of the answers' bits: the
+  /// same for every worker of one identity and model. kFailedPrecondition when the paths differ.
+  virtual Result<std::string> Probe() = 0;
 };
 
 }  // namespace h1bench

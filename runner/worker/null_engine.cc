@@ -40,6 +40,7 @@ class NullEngine final : public Engine {
   MemoryPlan used_memory() const override { return {}; }
   EngineStats stats() const override { return {}; }
   std::string Identity() const override { return "null"; }
+  Result<std::string> Probe() override { return Sha256Hex("null engine 1" + options_.probe); }
 
  private:
   static EngineResponse Answer(const EngineRequest& request) {

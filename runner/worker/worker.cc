@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/json.h"
+#include "runner/engine/self_test.h"
 #include "runner/worker/client.h"
 #include "runner/worker/identity.h"
 #include "runner/worker/life.h"
@@ -62,11 +63,12 @@ std::string UsageJson(const MemoryPlan& used, double engine_seconds, const Json&
 
 class Worker {
  public:
-  Worker(const WorkerOptions& options, std::string identity)
+  /// `self_test`: how the engine fared.
+  Worker(const WorkerOptions& options, const std::string& identity, const Status& self_test)
       : options_(options),
         client_(options.coordinator),
         incarnation_(RandomIncarnation()),
-        life_(client_, Registration(identity), options.parent) {
+        life_(client_, Registration(identity, self_test), options.parent) {
     if (options.engine == "cuda") telemetry_ = Telemetry::Open();
   }
 
@@ -82,12 +84,13 @@ class Worker {
   }
 
  private:
-  v1::RegisterRequest Registration(const std::string& identity) const {
+  v1::RegisterRequest Registration(const std::string& identity, const Status& self_test) const {
     v1::RegisterRequest request;
     request.set_worker_name(options_.name);
     request.set_incarnation(incarnation_);
     request.set_environment_json(options_.environment_json);
     request.set_identity(identity);
+    if (!self_test.ok()) request.set_self_test_failure(self_test.message());
     for (const Precision precision : {Precision::kBf16, Precision::kFp32})
       request.add_capabilities(PrecisionName(precision));
     return request;
@@ -125,16 +128,28 @@ class Worker {
 
   static void Pause() { std::this_thread::sleep_for(std::chrono::milliseconds(250)); }
 
+  Status Load(const v1::Variant& variant) {
+    engine_.reset();  // the old weights go before the new ones come
+    ResetPeakMemory();
+    engine_seconds_ = 0;
+    if (telemetry_) telemetry_->Reset();
+    loaded_ = 0;
+    H1_ASSIGN_OR_RETURN(engine_, LoadVariant(variant, options_));
+    H1_ASSIGN_OR_RETURN(probe_, engine_->Probe());
+    loaded_ = variant.id();
+    return Status::Ok();
+  }
+
   Status Work(const v1::LeaseResponse& lease) {
     life_.Hold(lease.lease_id());
     if (loaded_ != lease.variant().id()) {
-      engine_.reset();  // the old weights go before the new ones come
-      ResetPeakMemory();
-      engine_seconds_ = 0;
-      if (telemetry_) telemetry_->Reset();
-      loaded_ = 0;
-      H1_ASSIGN_OR_RETURN(engine_, LoadVariant(lease.variant(), options_));
-      loaded_ = lease.variant().id();
+      H1_RETURN_IF_ERROR(Load(lease.variant()));
+      // Before anything else: a worker that is refused for its probe has wasted nobody's time.
+      v1::SubmitRequest proof = EmptyBatch(lease);
+      if (const Status proven = Submit(proof); !proven.ok()) {
+        life_.Hold(0);
+        return IsStale(proven) ? Status::Ok() : proven;
+      }
     }
     std::vector<EngineRequest> requests;
     for (int i = 0; i < lease.requests_size(); ++i)
@@ -168,10 +183,13 @@ class Worker {
     }
     life_.Hold(0);
     if (!ran.ok() && ran.code() != StatusCode::kCancelled) return ran;
-    // A lease that is not ours any more is no failure: somebody else answers it.
-    const bool stale = submitted.code() == StatusCode::kFailedPrecondition ||
-                       submitted.code() == StatusCode::kNotFound;
-    return stale ? Status::Ok() : submitted;
+    return IsStale(submitted) ? Status::Ok() : submitted;
+  }
+
+  /// A lease that is not ours any more is no failure: somebody else answers it.
+  static bool IsStale(const Status& submitted) {
+    return submitted.code() == StatusCode::kFailedPrecondition ||
+           submitted.code() == StatusCode::kNotFound;
   }
 
   v1::SubmitRequest EmptyBatch(const v1::LeaseResponse& lease) const {
@@ -180,6 +198,7 @@ class Worker {
     batch.set_incarnation(incarnation_);
     batch.set_lease_id(lease.lease_id());
     batch.set_attempt(lease.attempt());
+    batch.set_probe(probe_);
     return batch;
   }
 
@@ -212,16 +231,26 @@ class Worker {
   Life life_;
   std::unique_ptr<Engine> engine_;
   std::int64_t loaded_ = 0;
+  std::string probe_;  // the loaded variant's
   double engine_seconds_ = 0;
   std::unique_ptr<Telemetry> telemetry_;  // null: no GPU, or no NVML
   std::optional<SteadyClock::time_point> running_since_;
 };
 
+Status TestEngine(const WorkerOptions& options) {
+  if (options.engine == "null") return Status::Ok();
+  H1_ASSIGN_OR_RETURN(const Device device, ParseDevice(options.engine));
+  // The emulation takes thousands of times as long as the GPU that it stands for.
+  constexpr std::size_t kEmulated = 2;
+  return SelfTest(device, options.engine_options.backend.threads,
+                  device == Device::kCudaEmulated ? kEmulated : KnownAnswers().size());
+}
+
 }  // namespace
 
 Status RunWorker(const WorkerOptions& options) {
   H1_ASSIGN_OR_RETURN(const std::string identity, EngineIdentity(options.engine));
-  return Worker(options, identity).Run();
+  return Worker(options, identity, TestEngine(options)).Run();
 }
 
 }  // namespace h1bench

@@ -22,9 +22,11 @@ struct WorkerOptions {
   std::string environment_json = "{}";
 };
 
-/// Asks for leases and answers them until the coordinator says that no work is left (ok), SIGTERM
-/// came (ok: what is answered was handed in, the rest given back) or the work cannot be done (why).
-/// Ends the process, with exit code 5, when the coordinator was silent for nine seconds.
+/// The engine proves itself (runner/engine/self_test.h); one that fails tells the coordinator,
+/// which refuses it. Then asks for leases and answers them until the coordinator says that no work
+/// is left (ok), SIGTERM came (ok: what is answered was handed in, the rest given back) or the work
+/// cannot be done (why). Ends the process, with exit code 5, when the coordinator was silent for
+/// nine seconds.
 Status RunWorker(const WorkerOptions& options);
 
 /// Makes the engine of a variant, after checking that the files are the planned ones.

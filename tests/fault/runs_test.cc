@@ -144,5 +144,59 @@ TEST_F(SlowRuns, AChangedModelTakesNoAnswer) {
             0);
 }
 
+/// Two machines of one kind that do not compute the same: the second gets no answer in.
+TEST_F(SlowRuns, AMachineThatComputesOtherBitsIsRefused) {
+  ASSERT_NO_FATAL_FAILURE(Calm(1));
+  {
+    Coordinator coordinator(folder_, Db("bits"), 30'000);
+    Program one(folder_, "one", coordinator.Worker("one", 5));
+    Program submit(
+        folder_, "submit",
+        {"submit", Suite().string(), "--coordinator", coordinator.address(), "--watch", "--json"});
+    ASSERT_TRUE(WaitUntil([&] { return Answered("bits") > 0; }, kPatience));
+    Program two(folder_, "two",
+                coordinator.Worker("two", 5) + std::vector<std::string>{"--null-probe", "other"});
+    EXPECT_EQ(two.Wait(), 4) << two.err();
+    EXPECT_NE(two.err().find("with other bits"), std::string::npos) << two.err();
+    EXPECT_EQ(submit.Wait(), 0) << submit.err();
+    EXPECT_NE(submit.out().find("two: its engine answers the probes"), std::string::npos)
+        << submit.out();
+  }
+  ExpectCalm("bits");
+  EXPECT_EQ(Number(Db("bits"), "SELECT count(*) FROM responses WHERE worker = 'two'"), 0);
+  EXPECT_EQ(Number(Db("bits"), "SELECT count(*) FROM failures WHERE worker = 'two'"), 1);
+  std::vector<std::string> wrong;
+  EXPECT_NE(CommandOutput({"watch", "--db", Db("bits").string()}, wrong).find("! worker two: its"),
+            std::string::npos);
+  EXPECT_NE(CommandOutput({"report", "--db", Db("bits").string(), "--format", "md"}, wrong)
+                .find("worker two did not work: its"),
+            std::string::npos);
+  EXPECT_EQ(wrong, std::vector<std::string>{});
+}
+
+/// A build whose attention is wrong (base/planted.h) never gets a lease; a sound one finishes.
+TEST_F(SlowRuns, AWrongKernelGetsNoLease) {
+  const std::string demo = (testing::SourceDir() / "demo").string();
+  std::ofstream(Suite()) << "name: kernel\ndata: " << demo
+                         << "/data\nmodels: [{name: toy, path: " << demo
+                         << "/models/toy}]\ntasks: [{task: gsm8k, shots: 1, limit: 2}]\n";
+  const std::vector<std::string> cpu = {"--engine", "cpu", "--workers", "2", "--threads", "1"};
+  setenv("H1BENCH_PLANT_BUG", "9", 1);
+  setenv("H1BENCH_TEST_BINARY", (testing::BinaryDir() / "planted").c_str(), 1);
+  Program wrong(folder_, "wrong",
+                std::vector<std::string>{"run", Suite().string()} + Options("kernel") + cpu);
+  unsetenv("H1BENCH_TEST_BINARY");
+  unsetenv("H1BENCH_PLANT_BUG");
+  EXPECT_EQ(wrong.Wait(), 5);
+  EXPECT_NE(wrong.err().find("engine self-test on cpu at fp32: probe"), std::string::npos)
+      << wrong.err();
+  EXPECT_EQ(Number(Db("kernel"), "SELECT count(*) FROM leases"), 0);
+  EXPECT_EQ(Number(Db("kernel"), "SELECT count(*) FROM failures"), 2);
+  Program resume(folder_, "resume", std::vector<std::string>{"resume"} + Options("kernel") + cpu);
+  EXPECT_EQ(resume.Wait(), 0) << resume.err();
+  EXPECT_EQ(Answered("kernel"), 2);
+  EXPECT_EQ(Number(Db("kernel"), "SELECT count(*) FROM probes"), 1);
+}
+
 }  // namespace
 }  // namespace h1bench::fault

@@ -18,12 +18,19 @@ class LeasesTest : public ::testing::Test {
  protected:
   void Start(int samples) {
     run_ = std::make_unique<StoredRun>(samples);
+    MakeCoordinator();
+    StartRun();
+  }
+  /// A new coordinator over the same store, with no run.
+  void MakeCoordinator() {
     core_ = std::make_unique<Coordinator>(run_->store(), clock_, CoordinatorOptions(),
                                           [this](ScoreJob job) {
                                             scored_.push_back(job.sample_id);
                                             if (scoring_) return;
                                             core_->AddScore({job.run, job.sample_id, std::nullopt});
                                           });
+  }
+  void StartRun() {
     ASSERT_TRUE(core_->StartRun(run_->run(), "engine", std::make_shared<TaskSet>()).ok());
   }
 
@@ -74,6 +81,7 @@ class LeasesTest : public ::testing::Test {
     request.set_lease_id(lease.lease_id());
     request.set_attempt(lease.attempt());
     request.set_last(last);
+    request.set_probe(probe_);
     for (const v1::Request& asked : lease.requests()) {
       if (count >= 0 && request.responses_size() == count) break;
       *request.add_responses() = Answer(asked);
@@ -87,6 +95,7 @@ class LeasesTest : public ::testing::Test {
   FakeClock clock_;
   std::unique_ptr<StoredRun> run_;
   std::unique_ptr<Coordinator> core_;
+  std::string probe_ = "bits";
   std::vector<std::int64_t> scored_;
   bool scoring_ = false;  // scores stay on their way
 };
@@ -294,6 +303,76 @@ TEST_F(LeasesTest, AnswersWithAWrongKeyAreRefused) {
   lease.mutable_requests(0)->set_key("another key");
   EXPECT_FALSE(Submit("w", "1", lease).ok());
   EXPECT_EQ(Pending(), 1U);
+}
+
+TEST_F(LeasesTest, AWorkerThatFailedItsSelfTestIsRefusedAndRecorded) {
+  Start(1);
+  v1::RegisterRequest request;
+  request.set_worker_name("w");
+  request.set_incarnation("bad");
+  request.set_identity("engine");
+  request.set_self_test_failure("probe 3: token 1 is 7, expected 8");
+  for (int i = 0; i < 2; ++i) {  // the first answer got lost
+    v1::RegisterResponse response;
+    const Status refused = core_->Register(request, response);
+    EXPECT_EQ(refused.code(), StatusCode::kCorrupt);
+    EXPECT_NE(refused.message().find("probe 3: token 1 is 7"), std::string::npos);
+  }
+  Status status;
+  (void)Lease("w", "bad", &status);
+  EXPECT_EQ(status.code(), StatusCode::kNotFound);
+  const auto failures = run_->store().Failures(run_->run());
+  ASSERT_EQ(failures->size(), 1U);
+  EXPECT_EQ(failures->at(0).worker, "w");
+  const std::vector<std::string> told = {"w: probe 3: token 1 is 7, expected 8"};
+  EXPECT_EQ(core_->failures(), told);
+  EXPECT_EQ(core_->Progress(0)->failures(0), told[0]);
+  // Another process of that name may be sound.
+  ASSERT_TRUE(Register("w", "good").ok());
+  EXPECT_TRUE(Submit("w", "good", Lease("w", "good")).ok());
+}
+
+TEST_F(LeasesTest, OtherBitsInTheProbesStoreNothing) {
+  Start(3);
+  ASSERT_TRUE(Register("one", "1").ok());
+  ASSERT_TRUE(Register("two", "2").ok());
+  const v1::LeaseResponse first = Lease("one", "1");
+  probe_ = "";
+  EXPECT_EQ(Submit("one", "1", first).message(),
+            "Submit: probe: expected with the first answers for a variant");
+  EXPECT_EQ(Pending(), 3U);
+  probe_ = "bits";
+  ASSERT_TRUE(Submit("one", "1", first, true, 1).ok());
+  const v1::LeaseResponse second = Lease("two", "2");
+  probe_ = "other bits";
+  const Status refused = Submit("two", "2", second);
+  EXPECT_EQ(refused.code(), StatusCode::kCorrupt);
+  EXPECT_NE(refused.message().find("than worker one did"), std::string::npos);
+  EXPECT_EQ(Pending(), 2U) << "its answers were taken";
+  EXPECT_EQ(Submit("two", "2", second).code(), StatusCode::kNotFound);
+  EXPECT_EQ(run_->store().Failures(run_->run())->size(), 1U);
+  // Another coordinator over the same file holds a worker to the same bits.
+  MakeCoordinator();
+  StartRun();
+  ASSERT_TRUE(Register("three", "3").ok());
+  EXPECT_EQ(Submit("three", "3", Lease("three", "3")).code(), StatusCode::kCorrupt);
+  probe_ = "bits";
+  ASSERT_TRUE(Register("four", "4").ok());
+  while (Pending() > 0) ASSERT_TRUE(Submit("four", "4", Lease("four", "4")).ok());
+}
+
+TEST_F(LeasesTest, AFailureBeforeTheRunIsStoredWithIt) {
+  Start(1);
+  MakeCoordinator();
+  v1::RegisterRequest request;
+  request.set_worker_name("w");
+  request.set_incarnation("bad");
+  request.set_self_test_failure("wrong");
+  v1::RegisterResponse response;
+  EXPECT_EQ(core_->Register(request, response).code(), StatusCode::kCorrupt);
+  StartRun();
+  ASSERT_EQ(run_->store().Failures(run_->run())->size(), 1U);
+  EXPECT_EQ(run_->store().Failures(run_->run())->at(0).reason, "wrong");
 }
 
 TEST_F(LeasesTest, AfterAFailureNothingIsScored) {

@@ -128,6 +128,7 @@ class FakeWorker {
     v1::SubmitRequest batch = Named<v1::SubmitRequest>();
     batch.set_lease_id(lease.lease_id());
     batch.set_attempt(lease.attempt());
+    batch.set_probe("bits");
     batch.set_memory_json("{\"weights\":1}");
     const bool part = random_() % 4 == 0;
     for (const v1::Request& request : lease.requests()) {

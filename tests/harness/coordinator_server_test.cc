@@ -59,6 +59,7 @@ class ServerTest : public ::testing::Test {
     request.set_lease_id(lease.lease_id());
     request.set_attempt(lease.attempt());
     request.set_last(true);
+    request.set_probe("bits");
     for (const v1::Request& asked : lease.requests()) *request.add_responses() = Answer(asked);
     if (padding > 0) request.mutable_responses(0)->set_text(std::string(padding, 'x'));
     v1::SubmitResponse response;

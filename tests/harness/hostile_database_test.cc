@@ -168,7 +168,7 @@ TEST_F(HostileDatabase, WrongBytes) {
       {"page size 3", [](std::string& b) { b[16] = 0, b[17] = 3; }, no_database},
       {"page size 65536", [](std::string& b) { b[16] = 0, b[17] = 1; }, checksum},
       {"no checksums claimed", [](std::string& b) { b[20] = 0; },
-       "FILE: the database is damaged: Fragmentation of 8 bytes reported as 0 on page 18. Copy it "
+       "FILE: the database is damaged: Fragmentation of 8 bytes reported as 0 on page 23. Copy it "
        "away and look at it with `sqlite3 FILE .recover`."},
       {"another encoding", [](std::string& b) { b[59] = 2; }, checksum},
       {"file format 9", [](std::string& b) { b[18] = b[19] = 9; }, checksum},
@@ -188,11 +188,11 @@ TEST_F(HostileDatabase, WrongSchema) {
       ". This is not a database as h1bench makes it; restore the file or give another --db.";
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"PRAGMA user_version=99",
-       "FILE: written by a newer h1bench (schema 99, this program knows 1). Update h1bench."},
+       "FILE: written by a newer h1bench (schema 99, this program knows 2). Update h1bench."},
       {"PRAGMA user_version=0",
        "FILE: the database is empty. `h1bench run SUITE.yaml --db FILE` fills one."},
       {"PRAGMA user_version=-1",
-       "FILE: schema version -1, expected 0 to 1. Restore the file or give another --db."},
+       "FILE: schema version -1, expected 0 to 2. Restore the file or give another --db."},
       {"PRAGMA application_id=7",
        "FILE: this SQLite file is not a h1bench database (application_id 0x7, expected "
        "0x6831626e). Give another --db."},

@@ -52,6 +52,7 @@ class MessagesTest : public ::testing::Test {
     request.set_incarnation("1");
     request.set_lease_id(lease_.lease_id());
     request.set_attempt(lease_.attempt());
+    request.set_probe("bits");
     for (const v1::Request& asked : lease_.requests())
       *request.add_responses() = testing::Answer(asked);
     return request;
@@ -112,6 +113,8 @@ TEST_F(MessagesTest, Answers) {
        at + "is_greedy: expected one for each of 2 loglikelihoods, found 3"},
       {[](auto&, auto& r) { r.set_finish("done"); },
        at + "finish: expected stop, eos, length or nothing, found \"done\""},
+      {[](auto& s, auto&) { s.set_probe(std::string(201, 'p')); },
+       "Submit: probe: expected 0 to 200 bytes, found 201"},
       {[](auto&, auto& r) { r.clear_loglikelihoods(), r.clear_is_greedy(); },
        "Submit: the answer to sample 2: expected 2 loglikelihoods, one a continuation, found 0"},
       {[](auto&, auto& r) { r.add_loglikelihoods(-1), r.add_is_greedy(false); },
@@ -149,6 +152,8 @@ TEST_F(MessagesTest, Registrations) {
       {[](auto& r) { r.set_environment_json(std::string(200'000, '[')); },
        "Register: environment_json: expected a JSON object: 1:65: not valid JSON: nested deeper "
        "than 64"},
+      {[](auto& r) { r.set_self_test_failure(std::string(1 << 20, 'f')); },
+       "Register: self_test_failure: expected 0 to 65536 bytes, found 1048576"},
       {[](auto& r) { r.set_environment_json("7"); },
        "Register: environment_json: expected a JSON object, found integer"},
   };
