@@ -1,8 +1,11 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "base/sha256.h"
+#include "tasks/fewshot/numpy_generator.h"
 #include "tasks/fewshot/python_random.h"
 
 // Every constant here was printed by CPython 3.11's random.Random.
@@ -56,6 +59,28 @@ TEST(PythonRandom, SampleUsesPoolAndSetWherePythonDoes) {
   EXPECT_EQ(PythonRandom(2).Sample(86, 6), (Places{7, 11, 10, 46, 21, 85}));
   EXPECT_TRUE(PythonRandom(9).Sample(100, 0).empty());
   EXPECT_EQ(PythonRandom(9).Sample(5, 5), (Places{3, 2, 1, 0, 4}));
+}
+
+// Printed by NumPy 2.4: np.random.default_rng(seed).permutation(n).
+TEST(NumpyGenerator, Permutations) {
+  EXPECT_EQ(NumpyGenerator(42).Permutation(10), (Places{5, 6, 0, 7, 3, 2, 4, 9, 1, 8}));
+  EXPECT_EQ(NumpyGenerator(0).Permutation(7), (Places{2, 4, 3, 6, 5, 0, 1}));
+  EXPECT_EQ(NumpyGenerator(2147483647).Permutation(12),
+            (Places{1, 8, 3, 2, 0, 7, 5, 6, 4, 11, 9, 10}));
+  EXPECT_EQ(NumpyGenerator(42).Permutation(1), Places{0});
+  EXPECT_TRUE(NumpyGenerator(42).Permutation(0).empty());
+}
+
+TEST(NumpyGenerator, LongPermutations) {
+  const auto digest = [](std::uint64_t seed, std::size_t n) {
+    std::string text;
+    for (const std::size_t place : NumpyGenerator(seed).Permutation(n))
+      text += (text.empty() ? "" : " ") + std::to_string(place);
+    return Sha256Hex(text);
+  };
+  EXPECT_EQ(digest(42, 1000), "d3948d1b3777040617945ab485d183b52bb8270b956147723a1145fd1adc1ed2");
+  EXPECT_EQ(digest(7, 25715), "1490a0c695dfe8c2874e8c9231cfa18938db93d3b9353e60da53fbdf907d3415");
+  EXPECT_EQ(digest(1, 100000), "12aea4f739ed3fb8e0e15c552bf603cac32670625234529801faeb73033f2ac8");
 }
 
 }  // namespace
