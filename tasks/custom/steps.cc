@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "tasks/custom/template.h"
 #include "tasks/scoring/answers.h"
+#include "tasks/scoring/text_match.h"
 
 namespace h1bench::tasks::custom {
 Result<std::string> ApplySteps(const std::vector<Step>& steps, std::string text) {

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "base/status.h"
-#include "tasks/custom/metrics.h"
 #include "tasks/custom/steps.h"
 #include "tasks/custom/template.h"
+#include "tasks/scoring/text_match.h"
 
 /// What a task file says. docs/custom-tasks.md is the reference of its keys.
 namespace h1bench::tasks::custom {

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "tasks/scoring/answers.h"
+#include "tasks/scoring/text_match.h"
 
 namespace h1bench::tasks::custom {
 namespace {
@@ -133,15 +134,6 @@ std::vector<FieldPath> Template::Fields() const {
     if (piece.field) fields.push_back(*piece.field);
   }
   return fields;
-}
-
-std::string Lower(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size();) {
-    const auto point = static_cast<utf8proc_int32_t>(NextCodePoint(text, i));
-    AppendUtf8(out, static_cast<std::uint32_t>(utf8proc_tolower(point)));
-  }
-  return out;
 }
 
 std::string Capitalize(std::string_view text) {

@@ -51,8 +51,7 @@ class Template {
   std::vector<Piece> pieces_;
 };
 
-/// Python's str.lower() and str.capitalize(), by simple case mapping of each code point.
-std::string Lower(std::string_view text);
+/// Python's str.capitalize(), by simple case mapping of each code point.
 std::string Capitalize(std::string_view text);
 
 }  // namespace h1bench::tasks::custom

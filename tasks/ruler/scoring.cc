@@ -1,22 +1,11 @@
 #include "tasks/ruler/scoring.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
 
-#include "base/text.h"
+#include "tasks/scoring/text_match.h"
 
 namespace h1bench::tasks::ruler {
 namespace {
-
-std::string Lower(std::string_view text) {
-  std::string out;
-  for (std::size_t place = 0; place < text.size();) {
-    const std::uint32_t c = NextCodePoint(text, place);
-    AppendUtf8(out, static_cast<std::uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
-  }
-  return out;
-}
 
 std::string_view Strip(std::string_view text) {
   constexpr std::string_view kSpaces = " \t\n\v\f\r\x1c\x1d\x1e\x1f";

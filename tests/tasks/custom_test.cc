@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "base/file.h"
-#include "tasks/custom/metrics.h"
 #include "tasks/data_file.h"
+#include "tasks/scoring/text_match.h"
 #include "tasks/task.h"
 #include "tests/paths.h"
 #include "tests/tasks/custom_fixture.h"
@@ -329,24 +329,24 @@ TEST_F(CustomTask, TheDigestSeesEveryFileAndNoFolder) {
   EXPECT_EQ(Load(yaml)->data_digest(), digest);
 }
 
-TEST(CustomMetrics, NormalisationIsSquads) {
-  const custom::Ignore all{true, true, true, true};
-  EXPECT_EQ(custom::Normalise("  The  \"Cat\" sat on a mat. ", all), "cat sat on mat");
-  EXPECT_EQ(custom::Normalise("Theatre, an\tAnt", all), "theatre ant");
-  EXPECT_EQ(custom::Normalise("ÉCOLE the", all), "école");
-  EXPECT_EQ(custom::Normalise(" The Cat. ", {}), " The Cat. ");
-  EXPECT_EQ(custom::Normalise("A-b", {false, true, false, false}), "Ab");
+TEST(TextMatch, NormalisationIsSquads) {
+  const Ignore all{true, true, true, true};
+  EXPECT_EQ(Normalise("  The  \"Cat\" sat on a mat. ", all), "cat sat on mat");
+  EXPECT_EQ(Normalise("Theatre, an\tAnt", all), "theatre ant");
+  EXPECT_EQ(Normalise("ÉCOLE the", all), "école");
+  EXPECT_EQ(Normalise(" The Cat. ", {}), " The Cat. ");
+  EXPECT_EQ(Normalise("A-b", {false, true, false, false}), "Ab");
 }
 
-TEST(CustomMetrics, KnownValues) {
-  EXPECT_EQ(custom::WordF1("the cat sat", "the cat"), 0.8);
-  EXPECT_EQ(custom::WordF1("cat cat cat", "cat"), 0.5);  // a word counts as often as it is there
-  EXPECT_EQ(custom::WordF1("", ""), 1);
-  EXPECT_EQ(custom::WordF1("", "x"), 0);
-  EXPECT_EQ(custom::WordF1("y", "x"), 0);
-  EXPECT_EQ(custom::Contains("say oslo now", "oslo"), 1);
-  EXPECT_EQ(custom::Contains("oslo", ""), 0);
-  EXPECT_EQ(custom::ExactMatch("a", "a "), 0);
+TEST(TextMatch, KnownValues) {
+  EXPECT_EQ(WordF1("the cat sat", "the cat"), 0.8);
+  EXPECT_EQ(WordF1("cat cat cat", "cat"), 0.5);  // a word counts as often as it is there
+  EXPECT_EQ(WordF1("", ""), 1);
+  EXPECT_EQ(WordF1("", "x"), 0);
+  EXPECT_EQ(WordF1("y", "x"), 0);
+  EXPECT_EQ(Contains("say oslo now", "oslo"), 1);
+  EXPECT_EQ(Contains("oslo", ""), 0);
+  EXPECT_EQ(ExactMatch("a", "a "), 0);
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
-#include "tasks/custom/metrics.h"
+#include "tasks/scoring/text_match.h"
+
+#include <utf8proc.h>
 
 #include <map>
 
-#include "tasks/custom/template.h"
-#include "tasks/scoring/answers.h"
+#include "base/text.h"
+#include "tasks/scoring/regex.h"
 
-namespace h1bench::tasks::custom {
+namespace h1bench::tasks {
 namespace {
 
 bool IsPunctuation(char c) {
@@ -13,7 +15,18 @@ bool IsPunctuation(char c) {
          (c >= '{' && c <= '~');
 }
 
-/// Python's str.split().
+}  // namespace
+
+std::string Lower(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size();) {
+    const auto point = static_cast<utf8proc_int32_t>(NextCodePoint(text, i));
+    AppendUtf8(out, static_cast<std::uint32_t>(utf8proc_tolower(point)));
+  }
+  return out;
+}
+
 std::vector<std::string> Words(std::string_view text) {
   static const Regex kSpaces = Regex::Constant("[\\x{1c}-\\x{1f}\\x{85}\\p{Z}\\s]+");
   std::vector<std::string> words;
@@ -28,8 +41,6 @@ std::vector<std::string> Words(std::string_view text) {
   if (from < text.size()) words.emplace_back(text.substr(from));
   return words;
 }
-
-}  // namespace
 
 std::string Normalise(std::string_view text, const Ignore& ignore) {
   static const Regex kArticles = Regex::Constant("(*UCP)\\b(a|an|the)\\b");
@@ -71,4 +82,4 @@ double WordF1(const std::string& prediction, const std::string& gold) {
   return 2 * precision * recall / (precision + recall);
 }
 
-}  // namespace h1bench::tasks::custom
+}  // namespace h1bench::tasks

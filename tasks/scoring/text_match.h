@@ -4,7 +4,12 @@
 #include <string_view>
 #include <vector>
 
-namespace h1bench::tasks::custom {
+namespace h1bench::tasks {
+
+/// Python's str.lower(), by simple case mapping of each code point.
+std::string Lower(std::string_view text);
+/// Python's str.split().
+std::vector<std::string> Words(std::string_view text);
 
 /// What does not count when two texts are compared; applied in this order. All four are SQuAD's
 /// normalisation (Rajpurkar et al., arXiv 1606.05250).
@@ -14,6 +19,7 @@ struct Ignore {
   bool articles = false;     // the words a, an, the
   bool whitespace = false;   // runs of white space are one space, none at the ends
 };
+inline constexpr Ignore kIgnoreAsSquad = {true, true, true, true};
 std::string Normalise(std::string_view text, const Ignore& ignore);
 
 /// Of two normalised texts: 1 when they are equal.
@@ -23,4 +29,4 @@ double Contains(const std::string& prediction, const std::string& gold);
 /// SQuAD's F1 of the two bags of words.
 double WordF1(const std::string& prediction, const std::string& gold);
 
-}  // namespace h1bench::tasks::custom
+}  // namespace h1bench::tasks
