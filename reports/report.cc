@@ -30,7 +30,9 @@ Result<ReportTask> MakeTask(const RunTaskRow& row) {
   task.headline = TextMember(task.describe, "headline");
   task.shots = IntegerMember(task.describe, "shots");
   if (auto options = ParseJson(row.options_json); options.ok()) {
-    task.wants_bos = TextMember(*options, "bos") == "once" || !TextMember(*options, "chat").empty();
+    const bool partly = task.describe.Find("partly_chat") != nullptr;
+    task.wants_bos = TextMember(*options, "bos") == "once" ||
+                     (!TextMember(*options, "chat").empty() && !partly);
     task.options = std::move(*options);
   }
   const Json* chance = task.describe.Find("chance");

@@ -116,8 +116,12 @@ void CellCollector::CountScore(const SampleRow& sample, const ScoreRow& score) {
   ++cell_.scored;
   if (!score.verdict.empty()) ++verdicts_[score.verdict];
   cell_.invalid += score.extracted.find("[invalid]") != std::string::npos ? 1 : 0;
+  // Variants of one question (its documents in another order) are one observation, as repeats.
+  std::int64_t index = sample.index;
+  if (!sample.document_id.empty())
+    index = first_.try_emplace({sample.subset, sample.document_id}, index).first->second;
   for (const auto& [metric, value] : score.scores) {
-    Repeats& repeats = metrics_[metric][{sample.subset, sample.index}];
+    Repeats& repeats = metrics_[metric][{sample.subset, index}];
     repeats.sum += value;
     ++repeats.n;
     repeats.passed += value == 1.0 ? 1 : 0;
@@ -171,10 +175,12 @@ void CellCollector::Estimates() {
   const Labelled primary = Values(task_.primary);
   cell_.subsets = BySubset(primary);
   if (cell_.subsets.size() > 1) cell_.macro = MacroEstimate(primary);
-  cell_.primary = task_.headline == "macro" && cell_.macro ? *cell_.macro : Micro(primary);
+  cell_.by_length = SummariseLengths(task_.describe, primary);
+  cell_.primary = task_.headline == "categories"             ? cell_.by_length.mean
+                  : task_.headline == "macro" && cell_.macro ? *cell_.macro
+                                                             : Micro(primary);
   cell_.groups = ByGroup(task_.describe, primary);
   cell_.grid = Grid(task_.describe, cell_.subsets);
-  cell_.by_length = SummariseLengths(task_.describe, primary);
   for (const std::string& metric : TextsMember(task_.describe, "metrics")) {
     const Labelled values = Values(metric);
     if (!values.empty()) cell_.metrics.push_back({metric, Micro(values)});

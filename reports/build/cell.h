@@ -57,6 +57,7 @@ class CellCollector {
   Cell cell_;
   std::map<std::string, std::map<Document, Repeats>> metrics_;
   std::map<std::string, std::int64_t> verdicts_;
+  std::map<std::pair<std::string, std::string>, std::int64_t> first_;  // (subset, id) -> index
 };
 
 }  // namespace h1bench::reports

@@ -14,20 +14,29 @@ std::vector<std::vector<std::string>> LengthTable(const Report& report, std::siz
   for (const ReportVariant& variant : report.variants) {
     const ByLength& scores = variant.cells[task].by_length;
     if (scores.empty()) continue;
+    const bool categories = !scores.categories.empty();
     if (rows.empty()) {
       rows.push_back({"model"});
+      if (categories) rows[0].emplace_back("category");
       for (const LengthScore& one : scores.lengths)
         rows[0].push_back(one.length % 1024 == 0 ? fmt::format("{}K", one.length / 1024)
                                                  : std::to_string(one.length));
-      rows[0].insert(rows[0].end(), {fmt::format("effective (>= {:.1f})", scores.threshold * 100),
-                                     "wAvg(inc)", "wAvg(dec)"});
+      if (scores.threshold)
+        rows[0].insert(rows[0].end(),
+                       {fmt::format("effective (>= {:.1f})", *scores.threshold * 100), "wAvg(inc)",
+                        "wAvg(dec)"});
     }
-    std::vector<std::string> row = {variant.label()};
-    for (const LengthScore& one : scores.lengths)
-      row.push_back(one.score ? Percent(*one.score) : "n/a");
-    row.push_back(scores.effective ? std::to_string(*scores.effective) : "none");
-    row.insert(row.end(), {percent(scores.increasing), percent(scores.decreasing)});
-    rows.push_back(std::move(row));
+    const auto row = [&](const std::vector<LengthScore>& lengths, const std::string& category) {
+      rows.push_back({variant.label()});
+      if (categories) rows.back().push_back(category);
+      for (const LengthScore& one : lengths)
+        rows.back().push_back(one.score ? Percent(*one.score) : "n/a");
+    };
+    for (const CategoryScores& category : scores.categories) row(category.lengths, category.name);
+    row(scores.lengths, "mean");
+    if (!scores.threshold) continue;
+    rows.back().push_back(scores.effective ? std::to_string(*scores.effective) : "none");
+    rows.back().insert(rows.back().end(), {percent(scores.increasing), percent(scores.decreasing)});
   }
   return rows;
 }

@@ -17,16 +17,25 @@ Json ToJson(const std::vector<NamedEstimate>& estimates) {
   return json;
 }
 
-Json ToJson(const ByLength& by_length) {
-  Json json, lengths{Json::Array{}};
-  for (const LengthScore& one : by_length.lengths) {
+Json ToJson(const std::vector<LengthScore>& scores) {
+  Json lengths{Json::Array{}};
+  for (const LengthScore& one : scores) {
     Json item;
     lengths.Push(
         item.Set("length", one.length).Set("score", one.score ? ToJson(*one.score) : Json()));
   }
-  json.Set("lengths", lengths)
-      .Set("effective_length", by_length.effective ? Json(*by_length.effective) : Json())
-      .Set("threshold", by_length.threshold);
+  return lengths;
+}
+
+Json ToJson(const ByLength& by_length) {
+  Json json, categories{Json::Object{}};
+  for (const CategoryScores& one : by_length.categories)
+    categories.Set(one.name, ToJson(one.lengths));
+  json.Set("lengths", ToJson(by_length.lengths));
+  if (!by_length.categories.empty()) json.Set("categories", categories);
+  if (!by_length.threshold) return json;
+  json.Set("effective_length", by_length.effective ? Json(*by_length.effective) : Json())
+      .Set("threshold", *by_length.threshold);
   json.Set("weighted_increasing", by_length.increasing ? Json(*by_length.increasing) : Json());
   return json.Set("weighted_decreasing",
                   by_length.decreasing ? Json(*by_length.decreasing) : Json());

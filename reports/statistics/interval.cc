@@ -105,6 +105,21 @@ Estimate MacroEstimate(const std::vector<std::pair<std::string, double>>& values
                    AllWithinUnit(Values(values)));
 }
 
+Estimate MeanOfEstimates(const std::vector<Estimate>& estimates) {
+  if (estimates.empty()) return {};
+  double sum = 0, variance = 0;
+  std::int64_t n = 0;
+  bool unit = true;
+  for (const Estimate& one : estimates) {
+    sum += one.mean;
+    variance += one.standard_error * one.standard_error;
+    n += one.n;
+    unit = unit && one.mean >= 0 && one.mean <= 1;
+  }
+  const double count = static_cast<double>(estimates.size());
+  return FromError(sum / count, std::sqrt(variance) / count, n, unit);
+}
+
 Estimate PooledEstimate(const std::vector<std::pair<std::string, double>>& values) {
   const std::vector<double> plain = Values(values);
   const auto clusters = Group(values);

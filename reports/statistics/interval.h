@@ -48,6 +48,10 @@ Estimate ClusteredEstimate(const std::vector<std::pair<std::string, double>>& va
 /// not with none.
 Estimate MacroEstimate(const std::vector<std::pair<std::string, double>>& values);
 
+/// Mean of independent means, each counting the same (macro averages of categories); n is the sum
+/// of theirs. None: all zeros.
+Estimate MeanOfEstimates(const std::vector<Estimate>& estimates);
+
 /// Mean of all values with the error of lm-eval's groups (pooled_sample_stderr): with s_i the
 /// standard error of cluster i of n_i values, variance = sum (n_i - 1) s_i^2 n_i / (sum n_i - k)
 /// and SE = sqrt(variance / sum n_i). Clusters of one value have s_i = 0. As many clusters as

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace h1bench::reports {
 namespace {
 
@@ -50,6 +52,46 @@ TEST(ByLength, AMissingLengthIsNothingAndNotZero) {
   EXPECT_FALSE(part.decreasing);
   EXPECT_EQ(part.effective, 4096);
   EXPECT_TRUE(SummariseLengths(*ParseJson("{}"), {{"4096/vt", 1}}).empty());
+}
+
+/// Two categories of two and one task.
+Json Categories() {
+  return *ParseJson(R"({"by_length": {"lengths": [8192, 16384],
+      "categories": {"Recall": ["json_kv", "mk"], "ICL": ["trec"]}}})");
+}
+
+TEST(ByLength, CategoriesCountTheSameWhateverTheirTasks) {
+  const ByLength scores = SummariseLengths(
+      Categories(), {{"8192/json_kv", 1}, {"8192/json_kv", 0}, {"8192/mk", 1}, {"8192/trec", 0}});
+  ASSERT_EQ(scores.categories.size(), 2U);
+  EXPECT_EQ(scores.categories[0].name, "Recall");
+  EXPECT_DOUBLE_EQ(scores.categories[0].lengths[0].score->mean, 0.75);  // not 2 of 3
+  EXPECT_DOUBLE_EQ(scores.categories[1].lengths[0].score->mean, 0);
+  EXPECT_DOUBLE_EQ(scores.lengths[0].score->mean, 0.375);  // not the mean over tasks, 0.5
+  EXPECT_FALSE(scores.lengths[1].score);
+  EXPECT_DOUBLE_EQ(scores.mean.mean, 0.375);  // of the length that was asked
+  EXPECT_FALSE(scores.threshold || scores.effective || scores.increasing);
+  EXPECT_EQ(scores.mean.n, 4);
+}
+
+TEST(ByLength, ALengthWithoutACategoryHasNoMean) {
+  const ByLength scores = SummariseLengths(Categories(), {{"8192/json_kv", 1}});
+  EXPECT_TRUE(scores.categories[0].lengths[0].score);
+  EXPECT_FALSE(scores.categories[1].lengths[0].score);
+  EXPECT_FALSE(scores.lengths[0].score);
+}
+
+TEST(ByLength, ErrorsOfCategoriesAddInSquares) {
+  std::vector<std::pair<std::string, double>> values;
+  for (int i = 0; i < 100; ++i) {
+    values.emplace_back("8192/json_kv", i % 2);
+    values.emplace_back("8192/trec", i % 4 == 0 ? 1 : 0);
+  }
+  const Json one = *ParseJson(R"({"by_length": {"lengths": [8192],
+      "categories": {"Recall": ["json_kv"], "ICL": ["trec"]}}})");
+  const ByLength scores = SummariseLengths(one, values);
+  const double a = 0.5 / std::sqrt(99.0), b = std::sqrt(0.75 * 0.25 / 99);
+  EXPECT_NEAR(scores.lengths[0].score->standard_error, std::sqrt(a * a + b * b) / 2, 1e-12);
 }
 
 TEST(ByLength, LengthsBeyondTheLimit) {
