@@ -35,8 +35,10 @@ std::vector<std::string> Rows(const Task& task) {
   return rows;
 }
 
-std::vector<std::string> Golden(const std::string& file) {
-  const auto text = ReadFile(h1bench::testing::SharedDir() / "goldens/prompts" / file);
+std::vector<std::string> Golden(const std::string& file,
+                                const fs::path& goldens = h1bench::testing::SharedDir() /
+                                                          "goldens") {
+  const auto text = ReadFile(goldens / "prompts" / file);
   EXPECT_TRUE(text.ok()) << text.status().message();
   std::vector<std::string> rows;
   if (!text.ok()) return rows;
@@ -62,6 +64,28 @@ TaskOptions Demo() {
   TaskOptions options;
   options.data = h1bench::testing::SourceDir() / "demo/data";
   return options;
+}
+
+TEST(GoldenPrompts, SomeInEveryClone) {
+  const fs::path goldens = h1bench::testing::GoldensDir();
+  std::size_t compared = 0;
+  const auto compare = [&](const std::string& task, const std::string& file, std::int64_t shots) {
+    TaskOptions options;
+    options.data = goldens / "prompts_chat/data";
+    options.shots = shots;
+    if (task == "mmlu") {
+      options.subjects = {"abstract_algebra", "anatomy", "moral_scenarios", "virology"};
+      options.limit = 10;
+    }
+    const std::vector<std::string> golden = Golden(file, goldens);
+    compared += golden.size();
+    EXPECT_EQ(Differences(Rows(*Load(task, options)), golden), 0U) << file;
+  };
+  compare("mmlu", "mmlu_5shot.tsv", 5);
+  compare("mmlu", "mmlu_0shot.tsv", 0);
+  for (const char* task : {"gsm8k_cot", "humaneval", "humaneval_instruct"})
+    compare(task, std::string(task) + ".tsv", -1);
+  EXPECT_EQ(compared, 140U);
 }
 
 TEST(GoldenPrompts, EveryMmluPromptIsLmEvals) {
