@@ -12,16 +12,18 @@ namespace {
 namespace fs = std::filesystem;
 using testing::Program;
 
-class SlowRulerRun : public ::testing::Test {
+class RulerRun : public ::testing::Test {
  protected:
   void SetUp() override {
     std::string pattern = (fs::temp_directory_path() / "h1bench-ruler-run-XXXXXX").string();
     folder_ = mkdtemp(pattern.data());
     WriteModel();
+  }
+  void WriteSuite(std::int64_t samples) {
     std::ofstream(folder_ / "suite.yaml")
         << "data: " << (testing::SharedDir() / "data").string()
         << "\nmodels: [{name: toy, path: model, precisions: [bf16], max_length: 4096}]\n"
-        << "tasks: [{task: ruler, lengths: [4096, 8192], samples: 1}]\n";
+        << "tasks: [{task: ruler, lengths: [4096, 8192], samples: " << samples << "}]\n";
   }
   void TearDown() override { fs::remove_all(folder_); }
 
@@ -65,11 +67,16 @@ class SlowRulerRun : public ::testing::Test {
   }
   std::string Db(const std::string& name) const { return (folder_ / (name + ".db")).string(); }
 
+  /// One and three workers end with one digest; the report has the table by length.
+  void ExpectTableWhateverTheWorkers(std::int64_t samples);
+
   fs::path folder_;
 };
+using SlowRulerRun = RulerRun;
+using FullRulerRun = RulerRun;
 
-TEST_F(SlowRulerRun, EndsWithTheTableWhateverTheWorkers) {
-  H1_NEED_SHARED();
+void RulerRun::ExpectTableWhateverTheWorkers(std::int64_t samples) {
+  WriteSuite(samples);
   const std::string one = Digest("one", "1");
   EXPECT_EQ(one.size(), 64U);
   EXPECT_EQ(Digest("three", "3"), one);
@@ -79,14 +86,29 @@ TEST_F(SlowRulerRun, EndsWithTheTableWhateverTheWorkers) {
   const Result<Json> json = ParseJson(report.out());
   ASSERT_TRUE(json.ok()) << report.out();
   const Json& cell = *json->Find("leaderboard")->as_array()[0].Find("tasks")->Find("ruler");
-  EXPECT_EQ(cell.Find("samples")->as_int(), 13);
-  EXPECT_EQ(cell.Find("scored")->as_int(), 13);
+  EXPECT_EQ(cell.Find("samples")->as_int(), 13 * samples);
+  EXPECT_EQ(cell.Find("scored")->as_int(), 13 * samples);
   EXPECT_EQ(cell.Find("truncated")->as_int(), 0);
   EXPECT_FALSE(cell.Find("complete")->as_bool());  // 8K is beyond the limit: n/a, not 0
   const Json& lengths = *cell.Find("by_length")->Find("lengths");
   ASSERT_EQ(lengths.as_array().size(), 2U);
   EXPECT_TRUE(lengths.as_array()[0].Find("score")->is_object());
   EXPECT_TRUE(lengths.as_array()[1].Find("score")->is_null());
+  Program table(folder_, "table", {"report", "--db", Db("three"), "--format", "md"});
+  ASSERT_EQ(table.Wait(), 0) << table.err();
+  EXPECT_NE(table.out().find("| model | 4K | 8K | effective"), std::string::npos) << table.out();
+  EXPECT_NE(table.out().find("| n/a | none | n/a | n/a |"), std::string::npos) << table.out();
+}
+
+TEST_F(SlowRulerRun, EndsWithTheTableWhateverTheWorkers) {
+  H1_NEED_SHARED();
+  ExpectTableWhateverTheWorkers(1);
+}
+
+/// A whole RULER-4K run.
+TEST_F(FullRulerRun, ThirteenTasksOfFiveSamples) {
+  H1_NEED_SHARED();
+  ExpectTableWhateverTheWorkers(5);
 }
 
 }  // namespace
