@@ -76,7 +76,7 @@ Result<const tasks::Document*> FindByIndex(const ByIndex& by_index, const Json& 
 /// One row of the responses file, matched to its document.
 Result<Row> ReadRow(const std::string& line, const std::string& place, bool choices,
                     const ByIndex& by_index,
-                    const std::map<std::string, const tasks::Document*>& by_id) {
+                    const std::map<std::string, std::vector<const tasks::Document*>>& by_id) {
   auto json = ParseJson(line);
   if (!json.ok()) return json.status().WithContext(place);
   H1_ASSIGN_OR_RETURN(tasks::Response response, ReadResponse(*json, place, choices));
@@ -85,7 +85,11 @@ Result<Row> ReadRow(const std::string& line, const std::string& place, bool choi
     if (found == by_id.end())
       return InvalidArgument("{}: task_id: there is no document \"{}\"", place,
                              VisibleText(id->as_string()));
-    return Row{found->second, std::move(response), true};
+    if (found->second.size() == 1) return Row{found->second[0], std::move(response), true};
+    if (json->Find("index") == nullptr)
+      return InvalidArgument(
+          "{}: task_id: {} documents have the id \"{}\"; say which: \"subset\" and \"index\"",
+          place, found->second.size(), VisibleText(id->as_string()));
   }
   H1_ASSIGN_OR_RETURN(const tasks::Document* document, FindByIndex(by_index, *json, place));
   return Row{document, std::move(response), false};
@@ -93,10 +97,10 @@ Result<Row> ReadRow(const std::string& line, const std::string& place, bool choi
 
 Result<std::vector<Row>> ReadRows(const std::string& file, const tasks::Task& task) {
   ByIndex by_index;
-  std::map<std::string, const tasks::Document*> by_id;
+  std::map<std::string, std::vector<const tasks::Document*>> by_id;
   for (const tasks::Document& document : task.documents()) {
     by_index[document.index].push_back(&document);
-    if (!document.id.empty()) by_id.emplace(document.id, &document);
+    if (!document.id.empty()) by_id[document.id].push_back(&document);
   }
   H1_ASSIGN_OR_RETURN(const std::string text, ReadFile(file));
   const bool choices = task.Describe().Find("kind")->as_string() == "loglikelihood";

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/stored_run.h"
+#include "cli/text_tokens.h"
 #include "harness/coordinator/scorer.h"
 #include "harness/store/lock.h"
 #include "harness/store/run_names.h"
@@ -33,10 +34,9 @@ class StoredModels final : public ModelSource {
     }
     Result<Tokenizer> tokenizer = Tokenizer::Open(folder);
     if (!tokenizer.ok()) return facts;
-    const auto shared = std::make_shared<const Tokenizer>(std::move(tokenizer).value());
-    facts.count_tokens = [shared](std::string_view text) {
-      return static_cast<std::int64_t>(shared->Encode(text).size());
-    };
+    TextTokens tokens = TokensOf(std::move(tokenizer).value());
+    facts.count_tokens = std::move(tokens.count);
+    facts.cut_tokens = std::move(tokens.cut);
     return facts;
   }
   std::string Identity() override { return "score"; }

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "cli/text_tokens.h"
 #include "kernels/backend.h"
 #include "runner/checkpoint/checkpoint.h"
 #include "runner/tokenizer/tokenizer.h"
@@ -53,10 +54,9 @@ Result<ModelFacts> CheckpointModels::Read(const std::filesystem::path& folder) {
   }
   facts.chat = checkpoint.CheckChat();
   H1_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Open(folder));
-  const auto shared = std::make_shared<const Tokenizer>(std::move(tokenizer));
-  facts.count_tokens = [shared](std::string_view text) {
-    return static_cast<std::int64_t>(shared->Encode(text).size());
-  };
+  TextTokens tokens = TokensOf(std::move(tokenizer));
+  facts.count_tokens = std::move(tokens.count);
+  facts.cut_tokens = std::move(tokens.cut);
   known_[key] = facts;
   return facts;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cli/text_tokens.h"
 #include "runner/tokenizer/tokenizer.h"
 #include "tasks/data/manifest.h"
 #include "tasks/switches.h"
@@ -13,14 +14,15 @@ namespace {
 /// Of niah and ruler.
 void AddLongContext(CLI::App& app, tasks::TaskOptions& options) {
   constexpr const char* kGroup = "Long context";
-  app.add_option("--lengths", options.lengths, "niah, ruler: context lengths in tokens")
+  app.add_option("--lengths", options.lengths, "niah, ruler, helmet: context lengths in tokens")
       ->delimiter(',')
       ->group(kGroup);
   app.add_option("--depths", options.depths, "niah: depths in percent")
       ->delimiter(',')
       ->group(kGroup);
-  app.add_option("--samples", options.samples,
-                 "niah: needles a cell; ruler: samples a task and length")
+  app.add_option(
+         "--samples", options.samples,
+         "niah: needles a cell; ruler: samples a task and length; helmet: questions a data set")
       ->group(kGroup);
   app.add_option("--ruler-variant", options.ruler_variant, "ruler: nvidia (default) or lm-eval")
       ->group(kGroup);
@@ -52,13 +54,17 @@ void AddTaskArguments(CLI::App& app, TaskArguments& arguments) {
                  "Draw shots as lm-eval does on so many ranks")
       ->capture_default_str()
       ->group(kShots);
-  app.add_option("--subjects", options.subjects, "mmlu: subjects, ruler: tasks (default: all)")
+  app.add_option("--subjects", options.subjects,
+                 "mmlu: subjects; ruler: tasks; helmet: data sets, categories (default: all)")
       ->delimiter(',');
   app.add_option("--limit", options.limit, "First documents of each subset only");
   AddLongContext(app, options);
   app.add_flag("--chat", arguments.chat,
-               "With the chat template: shots and question in one user message (mmlu, gsm8k, "
-               "gsm8k_cot, humaneval, humaneval_instruct)")
+               "With the chat template: shots and question in one user message (all but "
+               "humanevalplus)")
+      ->group("Chat");
+  app.add_option("--system", options.system,
+                 "A system prompt: the system message with --chat, else in front of the text")
       ->group("Chat");
   app.add_flag("--multiturn", arguments.multiturn, "With --chat: every shot as two messages")
       ->group("Chat");
@@ -72,8 +78,8 @@ void AddTaskArguments(CLI::App& app, TaskArguments& arguments) {
         ->group("Parity with published numbers");
   }
   app.add_option("--model", arguments.model,
-                 "niah, ruler, --mmlu-prompt original: folder or tokenizer.json that counts the "
-                 "tokens");
+                 "niah, ruler, helmet, --mmlu-prompt original: folder or tokenizer.json that "
+                 "counts the tokens");
 }
 
 Result<std::unique_ptr<tasks::Task>> LoadFromArguments(const TaskArguments& arguments) {
@@ -85,10 +91,9 @@ Result<std::unique_ptr<tasks::Task>> LoadFromArguments(const TaskArguments& argu
   if (arguments.chat) options.chat = arguments.multiturn ? "multiturn" : "single";
   if (!arguments.model.empty()) {
     H1_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Open(arguments.model));
-    auto shared = std::make_shared<Tokenizer>(std::move(tokenizer));
-    options.count_tokens = [shared](std::string_view text) {
-      return static_cast<std::int64_t>(shared->Encode(text).size());
-    };
+    TextTokens tokens = TokensOf(std::move(tokenizer));
+    options.count_tokens = std::move(tokens.count);
+    options.cut_tokens = std::move(tokens.cut);
   }
   return tasks::LoadTask(arguments.task, options);
 }

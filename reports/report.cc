@@ -31,8 +31,8 @@ Result<ReportTask> MakeTask(const RunTaskRow& row) {
   task.shots = IntegerMember(task.describe, "shots");
   if (auto options = ParseJson(row.options_json); options.ok()) {
     const bool partly = task.describe.Find("partly_chat") != nullptr;
-    task.wants_bos = TextMember(*options, "bos") == "once" ||
-                     (!TextMember(*options, "chat").empty() && !partly);
+    task.wants_bos =
+        TextMember(*options, "bos") == "once" || (!TextMember(*options, "chat").empty() && !partly);
     task.options = std::move(*options);
   }
   const Json* chance = task.describe.Find("chance");

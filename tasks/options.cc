@@ -26,6 +26,7 @@ Status CheckAllowed(const std::string& task, const TaskOptions& options,
       {"ruler_qa", !options.ruler_qa.empty()},
       {"ruler_files", !options.ruler_files.empty()},
       {"chat", !options.chat.empty()},
+      {"system", !options.system.empty()},
   };
   for (const Switch& one : Switches()) {
     const std::string& value = options.*one.member;
@@ -74,6 +75,16 @@ Status CheckSampling(const std::string& task, const TaskOptions& options) {
         task, options.repeats);
   }
   return Status::Ok();
+}
+
+Json DescribeGeneration(const std::vector<std::string>& metrics, const char* headline) {
+  Json json;
+  json.Set("kind", "generate_until")
+      .Set("shots", 0)
+      .Set("primary", metrics.front())
+      .Set("metrics", Strings(metrics))
+      .Set("chance", 0.0);
+  return json.Set("groups", Json(Json::Object{})).Set("headline", headline).Set("version", 1);
 }
 
 Json Strings(const std::vector<std::string>& items) {

@@ -17,6 +17,10 @@ Result<std::int64_t> Or(const std::string& task, const std::string& option, std:
 /// Temperature, top_p and repeats make sense together; copied into a request.
 Status CheckSampling(const std::string& task, const TaskOptions& options);
 
+/// What Describe() says of a task that generates without shots: the first metric is the headline,
+/// chance is 0, `headline` says how subsets combine. "protocol" is the task's to add.
+Json DescribeGeneration(const std::vector<std::string>& metrics, const char* headline);
+
 /// A JSON list of strings.
 Json Strings(const std::vector<std::string>& items);
 /// The folder in which the task's files lie, or an error that says how to get them.

@@ -32,10 +32,20 @@ std::string ChatNote(ChatForm form) {
   return form == ChatForm::kNone ? "" : fmt::format(", chat template ({})", ChatFormName(form));
 }
 
+std::string SystemText(const Prompt& prompt) {
+  if (prompt.instruction.empty() || prompt.system.empty())
+    return prompt.instruction + prompt.system;
+  constexpr std::string_view kSpaces = " \t\n\v\f\r";
+  const bool apart = kSpaces.find(prompt.instruction.back()) != std::string_view::npos ||
+                     kSpaces.find(prompt.system.front()) != std::string_view::npos;
+  return prompt.instruction + (apart ? "" : "\n\n") + prompt.system;
+}
+
 std::string RenderPrompt(const Prompt& prompt, ChatForm form) {
-  if (form == ChatForm::kNone) return prompt.system + Body(prompt) + prompt.started;
+  const std::string system = SystemText(prompt);
+  if (form == ChatForm::kNone) return system + Body(prompt) + prompt.started;
   std::string text = "<|begin_of_text|>";
-  if (!prompt.system.empty()) text += Message("system", prompt.system);
+  if (!system.empty()) text += Message("system", system);
   if (form == ChatForm::kMultiturn) {
     for (const Shot& shot : prompt.shots)
       text += Message("user", shot.question) + Message("assistant", shot.answer);

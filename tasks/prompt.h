@@ -30,10 +30,15 @@ struct Prompt {
   std::string system;       // the task's description: in front of the text, or the system message
   std::vector<Shot> shots;  // worked examples
   std::string question;
-  std::string started;  // what the answer begins with ("gen_prefix"); empty: nothing
+  std::string started;        // what the answer begins with ("gen_prefix"); empty: nothing
+  std::string instruction{};  // the suite's `system`, in front of the description
 };
 
-/// Without a template: description, then question, space, answer and an empty line for every shot,
+/// lm-eval's system_instruction and description: an empty line between them unless white space is
+/// there already.
+std::string SystemText(const Prompt& prompt);
+
+/// Without a template: that, then question, space, answer and an empty line for every shot,
 /// then the question and what the answer begins with. With one: ChatML as Falcon-H1 writes it,
 /// begin-of-text once in front, and the assistant's turn opened (and left open after `started`).
 std::string RenderPrompt(const Prompt& prompt, ChatForm form);

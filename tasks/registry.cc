@@ -8,9 +8,9 @@ namespace h1bench::tasks {
 namespace {
 
 /// All tasks, by name.
-constexpr std::array kAll = {&kGsm8k,         &kGsm8kCot,          &kHumanEval, &kHumanEvalInstruct,
-                             &kHumanEvalPlus, &kHumanEvalPlusChat, &kMmlu,      &kNiah,
-                             &kRuler};
+constexpr std::array kAll = {
+    &kGsm8k,         &kGsm8kCot,          &kHelmet, &kHumanEval, &kHumanEvalInstruct,
+    &kHumanEvalPlus, &kHumanEvalPlusChat, &kMmlu,   &kNiah,      &kRuler};
 
 const Registration* Find(const std::string& name) {
   for (const Registration* one : kAll) {

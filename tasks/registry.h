@@ -29,7 +29,7 @@ Result<std::unique_ptr<Task>> MakeTask(const TaskOptions& options) {
 /// Tasks of users: reached by the path of a task file, not by a name.
 extern const Registration kCustom;
 
-extern const Registration kGsm8k, kGsm8kCot, kHumanEval, kHumanEvalInstruct, kHumanEvalPlus,
-    kHumanEvalPlusChat, kMmlu, kNiah, kRuler;
+extern const Registration kGsm8k, kGsm8kCot, kHelmet, kHumanEval, kHumanEvalInstruct,
+    kHumanEvalPlus, kHumanEvalPlusChat, kMmlu, kNiah, kRuler;
 
 }  // namespace h1bench::tasks

@@ -1,5 +1,7 @@
 #include "tasks/switches.h"
 
+#include "base/text.h"
+
 namespace h1bench::tasks {
 
 const std::vector<Switch>& Switches() {
@@ -35,6 +37,10 @@ const std::vector<Switch>& Switches() {
        &TaskOptions::gsm8k_cot_dot,
        {"any", "dot", "none"},
        "gsm8k_cot: behind the number any character (lm-eval), a dot, or nothing is demanded"},
+      {"helmet_recall",
+       &TaskOptions::helmet_recall,
+       {"files", "native"},
+       "helmet: Recall from HELMET's files, or drawn here by rules of the same form"},
   };
   return kSwitches;
 }
@@ -45,7 +51,11 @@ void ApplySwitches(const TaskOptions& options, Request& request) {
 }
 
 std::string SwitchNote(const TaskOptions& options) {
-  return std::string(options.bos == "once" ? ", BOS in front" : "") +
+  return (options.system.empty()
+              ? ""
+              : fmt::format(", system prompt \"{}\"",
+                            ReplaceAll(VisibleText(options.system), "\n", "\\n"))) +
+         std::string(options.bos == "once" ? ", BOS in front" : "") +
          (options.log_softmax == "bf16" ? ", log-softmax in bf16" : "") +
          (options.fewshot_world_size == 1
               ? ""

@@ -23,8 +23,9 @@ const std::vector<Switch>& Switches();
 
 /// The switches that are the engine's and no task's, put into a task's request.
 void ApplySwitches(const TaskOptions& options, Request& request);
-/// What every task's protocol line ends with: those, and the few-shot world size. "" or ", BOS in
-/// front, ...".
+/// What every task's protocol line ends with: the system prompt, those, and the few-shot world
+/// size.
+/// "" or ", BOS in front, ...".
 std::string SwitchNote(const TaskOptions& options);
 
 }  // namespace h1bench::tasks

@@ -40,7 +40,8 @@ struct Response {
 struct Document {
   std::string subset;      // MMLU subject, niah cell ("4096/50"), else empty
   std::int64_t index = 0;  // row of the upstream file, from 0
-  std::string id;          // upstream's own name (HumanEval/12), or empty
+  std::string id;          // upstream's own name (HumanEval/12), or empty; documents of a subset
+                           // that share one are variants of one question
   std::string gold;        // reference answer, for people
   Json data;               // what scoring needs
   /// Context length that the prompt was made to fill, 0 when none. A model with a smaller limit is
@@ -59,6 +60,8 @@ struct Score {
 
 /// Number of tokens of a text, for tasks that fill a context length.
 using TokenCounter = std::function<std::int64_t(std::string_view)>;
+/// Bytes of a text that are left when its last `drop` tokens go; whole characters.
+using TokenCutter = std::function<std::size_t(std::string_view text, std::int64_t drop)>;
 
 /// A program and the tests that decide about it.
 struct CodeJob {
@@ -106,10 +109,12 @@ struct TaskOptions {
   std::string ruler_variant;            // nvidia or lm-eval
   std::string ruler_qa;                 // max or mean
   std::filesystem::path ruler_files;    // folder of upstream's JSON lines, instead of drawing
-  std::string chat;  // "single" or "multiturn": the model's chat template; empty: none
+  std::string chat;    // "single" or "multiturn": the model's chat template; empty: none
+  std::string system;  // a system prompt of the suite's own
   std::string bos, log_softmax, mmlu_prompt, mmlu_average, mmlu_anatomy;  // tasks/switches.h
-  std::string gsm8k_compare, gsm8k_cot_dot;
-  TokenCounter count_tokens;  // niah, ruler, mmlu_prompt: original; thread-safe
+  std::string gsm8k_compare, gsm8k_cot_dot, helmet_recall;
+  TokenCounter count_tokens;  // niah, ruler, helmet, mmlu_prompt: original; thread-safe
+  TokenCutter cut_tokens;     // helmet; thread-safe
 };
 
 /// A task with its data read.
@@ -127,9 +132,11 @@ class Task {
   /// What a report must know, stored with the run: {"kind": "loglikelihood"|"generate_until",
   /// "shots": n, "primary": metric, "metrics": [..], "chance": x|null, "max_new_tokens": n (the
   /// planner's), "groups": {group: [subset..]}, "grid": {"lengths": [..], "depths": [..]},
-  /// "by_length": {"lengths": [..], "threshold": percent} (subsets are "LENGTH/TASK"), "version":
-  /// n, "protocol": text}. "headline" says how the subsets combine: "micro" (over documents),
-  /// "macro" or "lm-eval" (over documents, with its pooled standard error).
+  /// "by_length": {"lengths": [..], "threshold": percent, "categories": {category: [task..]}}
+  /// (subsets are "LENGTH/TASK"), "version": n, "protocol": text}. "headline" says how the subsets
+  /// combine: "micro" (over documents), "macro", "lm-eval" (over documents, with its pooled
+  /// standard error) or "categories" (over lengths, of the mean over categories of their tasks).
+  /// "partly_chat": true when only some prompts go through the chat template.
   virtual Json Describe() const = 0;
 };
 

@@ -18,6 +18,7 @@ struct ModelFacts {
   std::int64_t max_length = 0;                       // max_position_embeddings, tokens
   std::map<std::string, std::int64_t> weight_bytes;  // by precision
   tasks::TokenCounter count_tokens;                  // thread-safe
+  tasks::TokenCutter cut_tokens;                     // thread-safe
   /// Why the model cannot be asked through its chat template; ok: it can.
   Status chat = Unsupported("no chat template is known for this model");
 };

@@ -79,6 +79,7 @@ class Planner {
     for (const SuiteTask& entry : suite_.tasks) {
       tasks::TaskOptions options = ParseTaskOptions(entry.options, options_.data, suite_.seed);
       options.count_tokens = facts.count_tokens;
+      options.cut_tokens = facts.cut_tokens;
       if (!options.chat.empty() && !facts.chat.ok()) {
         return facts.chat.WithContext(fmt::format("{}:{}: task {}: chat: {}",
                                                   options_.suite_path.string(), entry.line,

@@ -33,6 +33,7 @@ tasks::TaskOptions ParseTaskOptions(const Json& options, const std::filesystem::
   };
   parsed.file = string("file");
   parsed.chat = string("chat");
+  parsed.system = string("system");
   for (const tasks::Switch& one : tasks::Switches()) parsed.*one.member = string(one.key);
   parsed.ruler_variant = string("ruler_variant");
   parsed.ruler_qa = string("ruler_qa");
@@ -79,6 +80,7 @@ Result<std::shared_ptr<const LoadedTask>> LoadTaskOfRun(const RunTaskRow& row,
   if (!json.ok()) return json.status().WithContext("options of task " + row.name);
   tasks::TaskOptions options = ParseTaskOptions(*json, data, seed);
   options.count_tokens = facts.count_tokens;
+  options.cut_tokens = facts.cut_tokens;
   H1_ASSIGN_OR_RETURN(std::unique_ptr<tasks::Task> task, tasks::LoadTask(row.task, options));
   if (task->data_digest() != row.data_digest) {
     return FailedPrecondition(

@@ -19,7 +19,7 @@ const std::vector<std::string> kTaskKeys = {
     "task",           "name",    "shots",       "limit",         "subjects",
     "max_new_tokens", "repeats", "temperature", "top_p",         "fewshot_world_size",
     "lengths",        "depths",  "samples",     "ruler_variant", "ruler_qa",
-    "ruler_files",    "chat"};
+    "ruler_files",    "chat",    "system"};
 /// With the parity switches.
 std::vector<std::string> TaskKeys() {
   std::vector<std::string> keys = kTaskKeys;
@@ -225,7 +225,7 @@ class SuiteReader {
       H1_ASSIGN_OR_RETURN(const double value,
                           ReadDouble(file_, node, key, 0, key == "top_p" ? 1 : 100));
       options.Set(key, value);
-    } else if (key == "ruler_variant" || key == "ruler_qa") {
+    } else if (key == "ruler_variant" || key == "ruler_qa" || key == "system") {
       H1_ASSIGN_OR_RETURN(const std::string value, ReadString(file_, node, key));
       options.Set(key, value);
     } else if (key == "chat") {

@@ -68,6 +68,7 @@ class Custom final : public Task {
 
   Request BuildRequest(const Document& document) const override {
     Prompt prompt;
+    prompt.instruction = instruction_;
     prompt.system = document.data.Find("system")->as_string();
     prompt.question = document.data.Find("question")->as_string();
     if (!shots_of_.empty()) {
@@ -111,7 +112,7 @@ class Custom final : public Task {
 
  private:
   Status ReadOptions(const TaskOptions& options) {
-    std::vector<std::string> allowed = {"shots", "limit", "fewshot_world_size", "chat"};
+    std::vector<std::string> allowed = {"shots", "limit", "fewshot_world_size", "chat", "system"};
     if (!file_.multiple_choice)
       allowed.insert(allowed.end(), {"max_new_tokens", "repeats", "temperature", "top_p"});
     else
@@ -119,6 +120,7 @@ class Custom final : public Task {
     H1_RETURN_IF_ERROR(CheckAllowed(file_.name, options, allowed));
     H1_RETURN_IF_ERROR(CheckSampling(file_.name, options));
     H1_ASSIGN_OR_RETURN(chat_, ParseChatForm(file_.name, options.chat));
+    instruction_ = options.system;
     H1_ASSIGN_OR_RETURN(shots_wanted_,
                         Or(file_.name, "shots", options.shots, file_.shots.count, 0, 1000));
     H1_ASSIGN_OR_RETURN(
@@ -271,6 +273,7 @@ class Custom final : public Task {
   TaskFile file_;
   std::string text_, digest_;
   ChatForm chat_ = ChatForm::kNone;
+  std::string instruction_;
   std::int64_t shots_wanted_ = 0;
   double temperature_ = 0, top_p_ = 1, chance_ = 0;
   std::vector<Document> documents_;

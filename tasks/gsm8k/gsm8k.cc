@@ -24,7 +24,9 @@ class WordProblems : public Task {
 
   Request BuildRequest(const Document& document) const override {
     Request request;
-    request.context = RenderPrompt(PromptOf(document), chat_);
+    Prompt prompt = PromptOf(document);
+    prompt.instruction = instruction_;
+    request.context = RenderPrompt(prompt, chat_);
     request.stops = {cot() ? "Q:" : "Question:", "</s>", "<|im_end|>"};
     request.max_new_tokens = max_new_tokens_;
     request.temperature = temperature_;
@@ -87,7 +89,7 @@ class WordProblems : public Task {
     H1_RETURN_IF_ERROR(
         CheckAllowed(name(), options,
                      {"shots", "limit", "max_new_tokens", "repeats", "temperature", "top_p",
-                      "fewshot_world_size", "chat", "gsm8k_compare", "gsm8k_cot_dot"}));
+                      "fewshot_world_size", "chat", "system", "gsm8k_compare", "gsm8k_cot_dot"}));
     if (!cot() && !options.gsm8k_cot_dot.empty())
       return InvalidArgument("task gsm8k: gsm8k_cot_dot is of gsm8k_cot");
     numbers_ = options.gsm8k_compare == "both";
@@ -95,6 +97,7 @@ class WordProblems : public Task {
            : options.gsm8k_cot_dot == "none" ? CotDot::kNone
                                              : CotDot::kAny;
     H1_ASSIGN_OR_RETURN(chat_, ParseChatForm(name(), options.chat));
+    instruction_ = options.system;
     H1_RETURN_IF_ERROR(CheckSampling(name(), options));
     H1_ASSIGN_OR_RETURN(shots_, Or(name(), "shots", options.shots, shots, 0, most_shots));
     H1_ASSIGN_OR_RETURN(max_new_tokens_, Or(name(), "max_new_tokens", options.max_new_tokens,
@@ -117,6 +120,7 @@ class WordProblems : public Task {
   }
 
   ChatForm chat_ = ChatForm::kNone;
+  std::string instruction_;
   CotDot dot_ = CotDot::kAny;
   bool numbers_ = false;  // compared beside strings
   std::int64_t shots_ = 0, max_new_tokens_ = kDefaultTokens;

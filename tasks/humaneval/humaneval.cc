@@ -1,4 +1,4 @@
-#include "tasks/data_file.h"
+#include "tasks/humaneval/problems.h"
 #include "tasks/options.h"
 #include "tasks/prompt.h"
 #include "tasks/registry.h"
@@ -16,32 +16,19 @@ class HumanEval : public Task {
 
   Status Load(const TaskOptions& options) {
     H1_RETURN_IF_ERROR(CheckAllowed(
-        name(), options, {"limit", "max_new_tokens", "repeats", "temperature", "top_p", "chat"}));
+        name(), options,
+        {"limit", "max_new_tokens", "repeats", "temperature", "top_p", "chat", "system"}));
     H1_ASSIGN_OR_RETURN(chat_, ParseChatForm(name(), options.chat));
     H1_RETURN_IF_ERROR(CheckSampling(name(), options));
     H1_ASSIGN_OR_RETURN(max_new_tokens_, Or(name(), "max_new_tokens", options.max_new_tokens,
                                             kDefaultTokens, 1, 1 << 20));
     temperature_ = options.temperature;
     top_p_ = options.top_p;
-    const std::filesystem::path file = "humaneval/HumanEval.jsonl.gz";
-    H1_ASSIGN_OR_RETURN(const std::filesystem::path folder, DataFolder(options, "humaneval"));
+    instruction_ = options.system;
     H1_ASSIGN_OR_RETURN(
-        const std::vector<Json> rows,
-        ReadJsonLines(options.data / file,
-                      {"task_id", "prompt", "canonical_solution", "test", "entry_point"}));
-    DataDigest digest;
-    H1_RETURN_IF_ERROR(digest.Add(options.data, file));
-    digest_ = digest.Finish();
-    for (std::size_t i = 0;
-         i < rows.size() && (options.limit < 0 || static_cast<std::int64_t>(i) < options.limit);
-         ++i) {
-      Document document;
-      document.index = static_cast<std::int64_t>(i);
-      document.id = rows[i].Find("task_id")->as_string();
-      document.gold = rows[i].Find("canonical_solution")->as_string();
-      document.data = rows[i];
-      documents_.push_back(std::move(document));
-    }
+        documents_,
+        ReadProblems(options, "humaneval/HumanEval.jsonl.gz",
+                     {"task_id", "prompt", "canonical_solution", "test", "entry_point"}, digest_));
     return Status::Ok();
   }
 
@@ -53,6 +40,7 @@ class HumanEval : public Task {
     const std::string& prompt = document.data.Find("prompt")->as_string();
     Request request;
     Prompt parts;
+    parts.instruction = instruction_;
     parts.question = prompt;
     if (instruct_) {
       parts.question =
@@ -91,16 +79,7 @@ class HumanEval : public Task {
   }
 
   Json Describe() const override {
-    Json json;
-    json.Set("kind", "generate_until")
-        .Set("shots", 0)
-        .Set("primary", "pass@1")
-        .Set("metrics", Strings({"pass@1"}));
-    json.Set("chance", 0.0)
-        .Set("groups", Json(Json::Object{}))
-        .Set("headline", "micro")
-        .Set("version", 1)
-        .Set("code", true);
+    Json json = DescribeGeneration({"pass@1"}, "micro").Set("code", true);
     json.Set("protocol",
              fmt::format("lm-eval {}: 0-shot, at most {} new tokens, {}, judged in a sandbox with "
                          "3 s a program{}",
@@ -115,6 +94,7 @@ class HumanEval : public Task {
 
   bool instruct_;
   ChatForm chat_ = ChatForm::kNone;
+  std::string instruction_;
   std::int64_t max_new_tokens_ = kDefaultTokens;
   double temperature_ = 0, top_p_ = 1;
   std::vector<Document> documents_;

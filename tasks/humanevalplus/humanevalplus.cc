@@ -1,8 +1,11 @@
 #include "base/text.h"
 #include "tasks/data_file.h"
+#include "tasks/humaneval/problems.h"
 #include "tasks/humanevalplus/programs.h"
 #include "tasks/options.h"
+#include "tasks/prompt.h"
 #include "tasks/registry.h"
+#include "tasks/scoring/answers.h"
 
 /// HumanEval+ (Liu et al., arXiv 2305.01210), file v0.1.10, asked and judged as EvalPlus does.
 namespace h1bench::tasks {
@@ -16,14 +19,6 @@ constexpr std::int64_t kMemoryBytes = std::int64_t{4} << 30;    // EvalPlus's li
 constexpr std::int64_t kMessageBytes = std::int64_t{64} << 20;  // some answers have a million items
 constexpr const char* kFile = "humanevalplus/HumanEvalPlus.jsonl.gz";
 
-/// As Python's str.strip() on the ASCII of these prompts.
-std::string Strip(const std::string& text) {
-  const char* blank = " \t\n\r\f\v";
-  const std::size_t first = text.find_first_not_of(blank);
-  if (first == std::string::npos) return "";
-  return text.substr(first, text.find_last_not_of(blank) - first + 1);
-}
-
 std::string TabsToSpaces(const std::string& text) {
   std::string out;
   for (const char c : text) out += c == '\t' ? std::string(4, ' ') : std::string(1, c);
@@ -36,41 +31,41 @@ class HumanEvalPlus : public Task {
 
   Status Load(const TaskOptions& options) {
     H1_RETURN_IF_ERROR(CheckAllowed(
-        name(), options, {"limit", "max_new_tokens", "repeats", "temperature", "top_p"}));
+        name(), options,
+        {"limit", "max_new_tokens", "repeats", "temperature", "top_p", "chat", "system"}));
+    H1_ASSIGN_OR_RETURN(form_, ParseChatForm(name(), options.chat));
+    if (!chat_ && form_ != ChatForm::kNone)
+      return InvalidArgument(
+          "task humanevalplus: chat: EvalPlus asks in other words through a chat template: use the "
+          "task humanevalplus_chat");
     H1_RETURN_IF_ERROR(CheckSampling(name(), options));
     H1_ASSIGN_OR_RETURN(max_new_tokens_, Or(name(), "max_new_tokens", options.max_new_tokens,
                                             kDefaultTokens, 1, 1 << 20));
     temperature_ = options.temperature;
     top_p_ = options.top_p;
-    H1_ASSIGN_OR_RETURN(const std::filesystem::path folder, DataFolder(options, "humanevalplus"));
-    const std::filesystem::path file = options.data / kFile;
+    instruction_ = options.system;
     H1_ASSIGN_OR_RETURN(
-        const std::vector<Json> rows,
-        ReadJsonLines(file, {"task_id", "prompt", "canonical_solution", "entry_point"}));
+        documents_,
+        ReadProblems(options, kFile, {"task_id", "prompt", "canonical_solution", "entry_point"},
+                     digest_));
     // The check reads a row as Python's json does: its numbers may be wider than ours.
+    const std::filesystem::path file = options.data / kFile;
     H1_ASSIGN_OR_RETURN(const std::string text, ReadMaybeGzip(file));
-    std::vector<std::string> lines;
+    std::vector<std::string_view> lines;
     for (const std::string_view line : SplitLines(text)) {
-      if (line.find_first_not_of(" \t\r") != std::string_view::npos) lines.emplace_back(line);
+      if (line.find_first_not_of(" \t\r") != std::string_view::npos) lines.push_back(line);
     }
-    DataDigest digest;
-    H1_RETURN_IF_ERROR(digest.Add(options.data, kFile));
-    digest_ = digest.Finish();
-    for (std::size_t i = 0;
-         i < rows.size() && (options.limit < 0 || static_cast<std::int64_t>(i) < options.limit);
-         ++i) {
+    for (std::size_t i = 0; i < documents_.size(); ++i) {
+      const Json& row = documents_[i].data;
       for (const char* key : {"base_input", "plus_input", "atol"}) {
-        if (rows[i].Find(key) == nullptr)
+        if (row.Find(key) == nullptr)
           return Corrupt("{}: row {}: the key \"{}\" is missing", file.string(), i + 1, key);
       }
-      Document document;
-      document.index = static_cast<std::int64_t>(i);
-      document.id = rows[i].Find("task_id")->as_string();
-      document.gold = rows[i].Find("canonical_solution")->as_string();
-      document.data.Set("prompt", *rows[i].Find("prompt"));
-      document.data.Set("entry_point", *rows[i].Find("entry_point"));
-      document.data.Set("row", std::move(lines[i]));
-      documents_.push_back(std::move(document));
+      Json data;
+      data.Set("prompt", *row.Find("prompt"));
+      data.Set("entry_point", *row.Find("entry_point"));
+      data.Set("row", std::string(lines[i]));
+      documents_[i].data = std::move(data);
     }
     return Status::Ok();
   }
@@ -82,21 +77,25 @@ class HumanEvalPlus : public Task {
   Request BuildRequest(const Document& document) const override {
     const std::string prompt = Strip(document.data.Find("prompt")->as_string());
     Request request;
-    request.context = prompt + "\n";
+    Prompt parts;
+    parts.instruction = instruction_;
+    parts.question = prompt + "\n";
     request.stops = {"<|endoftext|>", "<|endofmask|>", "</s>",
                      "\nif __name__", "\ndef main(",   "\nprint("};
     if (chat_) {
-      request.context =
+      parts.question =
           "Please provide a self-contained Python script that solves the following problem in a "
           "markdown code block:\n```\n" +
-          prompt +
-          "\n```\nBelow is a Python script with a self-contained function that solves the problem "
-          "and passes corresponding tests:\n```python\n";
+          prompt + "\n```\n";
+      parts.started =
+          "Below is a Python script with a self-contained function that solves the problem and "
+          "passes corresponding tests:\n```python\n";
       request.stops.emplace_back("\n```\n");
     } else {
       for (const char* stop : {"\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert "})
         request.stops.emplace_back(stop);
     }
+    request.context = RenderPrompt(parts, form_);
     request.max_new_tokens = max_new_tokens_;
     request.temperature = temperature_;
     request.top_p = top_p_;
@@ -115,23 +114,14 @@ class HumanEvalPlus : public Task {
   }
 
   Json Describe() const override {
-    Json json;
-    json.Set("kind", "generate_until")
-        .Set("shots", 0)
-        .Set("primary", "pass@1")
-        .Set("metrics", Strings({"pass@1", "base_pass@1"}));
-    json.Set("chance", 0.0)
-        .Set("groups", Json(Json::Object{}))
-        .Set("headline", "micro")
-        .Set("version", 1)
-        .Set("code", true);
-    json.Set(
-        "protocol",
-        fmt::format("EvalPlus, HumanEval+ v0.1.10, {} prompt: at most {} new tokens, {}, "
-                    "sanitised; pass@1 needs base and plus inputs, each within 4 s or 4 times "
-                    "the canonical solution's time, 60 s in all",
-                    chat_ ? "chat" : "completion", max_new_tokens_,
-                    temperature_ == 0 ? "greedy" : fmt::format("temperature {}", temperature_)));
+    Json json = DescribeGeneration({"pass@1", "base_pass@1"}, "micro").Set("code", true);
+    json.Set("protocol",
+             fmt::format("EvalPlus, HumanEval+ v0.1.10, {} prompt: at most {} new tokens, {}, "
+                         "sanitised; pass@1 needs base and plus inputs, each within 4 s or 4 times "
+                         "the canonical solution's time, 60 s in all{}",
+                         chat_ ? "chat" : "completion", max_new_tokens_,
+                         temperature_ == 0 ? "greedy" : fmt::format("temperature {}", temperature_),
+                         ChatNote(form_)));
     return json;
   }
 
@@ -183,7 +173,9 @@ class HumanEvalPlus : public Task {
     return score;
   }
 
-  bool chat_;
+  bool chat_;  // the chat wording, with or without a template
+  ChatForm form_ = ChatForm::kNone;
+  std::string instruction_;
   std::int64_t max_new_tokens_ = kDefaultTokens;
   double temperature_ = 0, top_p_ = 1;
   std::vector<Document> documents_;

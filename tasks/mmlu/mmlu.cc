@@ -44,10 +44,11 @@ class Mmlu final : public Task {
  public:
   Status Load(const TaskOptions& options) {
     H1_RETURN_IF_ERROR(CheckAllowed("mmlu", options,
-                                    {"shots", "subjects", "limit", "chat", "log_softmax",
+                                    {"shots", "subjects", "limit", "chat", "system", "log_softmax",
                                      "mmlu_prompt", "mmlu_average", "mmlu_anatomy"}));
     H1_RETURN_IF_ERROR(ReadSwitches(options));
     H1_ASSIGN_OR_RETURN(chat_, ParseChatForm("mmlu", options.chat));
+    instruction_ = options.system;
     H1_ASSIGN_OR_RETURN(shots_, Or("mmlu", "shots", options.shots, 5, 0, 5));
     H1_ASSIGN_OR_RETURN(const std::filesystem::path folder, DataFolder(options, "mmlu"));
     H1_RETURN_IF_ERROR(ChooseSubjects(options.subjects));
@@ -65,6 +66,7 @@ class Mmlu final : public Task {
   Request BuildRequest(const Document& document) const override {
     Request request;
     Prompt prompt = prompts_.at(document.subset);
+    prompt.instruction = instruction_;
     prompt.question = document.data.Find("question")->as_string();
     request.context = original_ ? FittingPrompt(prompt) : RenderPrompt(prompt, chat_);
     for (const char letter : kLetters)
@@ -206,6 +208,7 @@ class Mmlu final : public Task {
   std::int64_t shots_ = 5;
   std::vector<const MmluSubject*> subjects_;
   ChatForm chat_ = ChatForm::kNone;
+  std::string instruction_;
   bool original_ = false, anatomy_other_ = false;
   std::string average_ = "micro";
   TokenCounter count_tokens_;

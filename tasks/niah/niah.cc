@@ -6,6 +6,7 @@
 #include "tasks/fewshot/python_random.h"
 #include "tasks/niah/haystack.h"
 #include "tasks/options.h"
+#include "tasks/prompt.h"
 #include "tasks/registry.h"
 #include "tasks/scoring/regex.h"
 
@@ -29,7 +30,8 @@ Needle DrawNeedle(std::int64_t seed, std::int64_t length, double depth, std::int
           std::to_string(random.RandInt(1'000'000, 9'999'999))};
 }
 
-std::string Prompt(std::int64_t sentences, double depth, const Needle& needle) {
+/// The question up to its mark, and behind it what the answer starts with.
+Prompt MakePrompt(std::int64_t sentences, double depth, const Needle& needle) {
   const auto place = static_cast<std::int64_t>(static_cast<double>(sentences) * depth / 100.0);
   const std::string hidden =
       ReplaceAll(ReplaceAll(kNeedle, "{key}", needle.key), "{value}", needle.value);
@@ -41,14 +43,21 @@ std::string Prompt(std::int64_t sentences, double depth, const Needle& needle) {
       if (i + 1 < sentences || place == sentences) text += " ";
     }
   }
-  return text + ReplaceAll(kAfter, "{key}", needle.key);
+  constexpr std::size_t kMark = kAfter.find("? ") + 1;
+  Prompt prompt;
+  prompt.question = text + ReplaceAll(kAfter.substr(0, kMark), "{key}", needle.key);
+  prompt.started = ReplaceAll(kAfter.substr(kMark), "{key}", needle.key);
+  return prompt;
 }
 
 class Niah final : public Task {
  public:
   Status Load(const TaskOptions& options) {
-    H1_RETURN_IF_ERROR(
-        CheckAllowed("niah", options, {"lengths", "depths", "samples", "max_new_tokens"}));
+    H1_RETURN_IF_ERROR(CheckAllowed(
+        "niah", options, {"lengths", "depths", "samples", "max_new_tokens", "chat", "system"}));
+    H1_ASSIGN_OR_RETURN(chat_, ParseChatForm("niah", options.chat));
+    instruction_ = options.system;
+    bos_tokens_ = options.bos == "once" && chat_ == ChatForm::kNone ? 1 : 0;
     if (!options.count_tokens)
       return InvalidArgument(
           "task niah: its prompts fill a length in tokens of a model: give one (--model DIR)");
@@ -77,7 +86,7 @@ class Niah final : public Task {
 
   Request BuildRequest(const Document& document) const override {
     Request request;
-    request.context = document.data.Find("prompt")->as_string();
+    request.context = document.data.Find("prompt")->as_string();  // rendered already
     request.stops = {"\n"};
     request.max_new_tokens = max_new_tokens_;
     return request;
@@ -111,8 +120,8 @@ class Niah final : public Task {
         .Set("headline", "micro")
         .Set("version", 1);
     json.Set("protocol", fmt::format("one 7-digit number in plain sentences, RULER's single-needle "
-                                     "wording, {} a cell, at most {} new tokens, greedy",
-                                     samples_, max_new_tokens_));
+                                     "wording, {} a cell, at most {} new tokens, greedy{}",
+                                     samples_, max_new_tokens_, ChatNote(chat_)));
     return json;
   }
 
@@ -137,19 +146,31 @@ class Niah final : public Task {
     return Status::Ok();
   }
 
+  std::string Text(std::int64_t sentences, double depth, const Needle& needle) const {
+    Prompt prompt = MakePrompt(sentences, depth, needle);
+    prompt.instruction = instruction_;
+    if (chat_ != ChatForm::kNone) prompt.started.erase(0, 1);  // the space behind the question
+    return RenderPrompt(prompt, chat_);
+  }
+
+  /// Of prompt and answer.
+  std::int64_t Tokens(const TaskOptions& options, std::int64_t sentences, double depth,
+                      const Needle& needle) const {
+    return options.count_tokens(Text(sentences, depth, needle)) + bos_tokens_ + max_new_tokens_;
+  }
+
   /// The largest haystack with which prompt and answer fit the length, found by bisection.
   Status AddDocument(const TaskOptions& options, std::int64_t length, double depth,
                      std::int64_t number) {
     const Needle needle = DrawNeedle(seed_, length, depth, number);
     const auto fits = [&](std::int64_t sentences) {
-      return options.count_tokens(Prompt(sentences, depth, needle)) + max_new_tokens_ <= length;
+      return Tokens(options, sentences, depth, needle) <= length;
     };
     if (!fits(1)) {
       return InvalidArgument(
           "task niah: lengths: {} tokens are too few for the question, one sentence and {} new "
           "tokens. Use {} or more.",
-          length, max_new_tokens_,
-          options.count_tokens(Prompt(1, depth, needle)) + max_new_tokens_);
+          length, max_new_tokens_, Tokens(options, 1, depth, needle));
     }
     std::int64_t low = 1, high = 2;
     for (; high < length && fits(high); high *= 2) low = high;
@@ -163,13 +184,14 @@ class Niah final : public Task {
     document.index = number;
     document.gold = needle.value;
     document.fills_tokens = length;
-    document.data.Set("prompt", Prompt(low, depth, needle))
-        .Set("length", length)
-        .Set("depth", depth);
+    document.data.Set("prompt", Text(low, depth, needle)).Set("length", length).Set("depth", depth);
     documents_.push_back(std::move(document));
     return Status::Ok();
   }
 
+  ChatForm chat_ = ChatForm::kNone;
+  std::string instruction_;
+  std::int64_t bos_tokens_ = 0;  // in front of the text
   std::vector<std::int64_t> lengths_;
   std::vector<double> depths_;
   std::int64_t samples_ = 5, max_new_tokens_ = 32, seed_ = 1234;

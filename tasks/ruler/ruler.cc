@@ -1,17 +1,18 @@
 #include <algorithm>
-#include <atomic>
 #include <set>
-#include <thread>
 
 #include "base/file.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "tasks/data_file.h"
 #include "tasks/options.h"
+#include "tasks/parallel.h"
+#include "tasks/prompt.h"
 #include "tasks/registry.h"
 #include "tasks/ruler/generator.h"
 #include "tasks/ruler/import.h"
 #include "tasks/ruler/scoring.h"
+#include "tasks/scoring/answers.h"
 
 namespace h1bench::tasks {
 namespace {
@@ -27,20 +28,22 @@ constexpr double kThreshold = 85.6;  // Llama-2-7B (chat) at 4K, upstream's bar 
 class Ruler final : public Task {
  public:
   Status Load(const TaskOptions& options) {
-    H1_RETURN_IF_ERROR(CheckAllowed(
-        "ruler", options,
-        {"lengths", "samples", "subjects", "ruler_variant", "ruler_qa", "ruler_files"}));
+    H1_RETURN_IF_ERROR(CheckAllowed("ruler", options,
+                                    {"lengths", "samples", "subjects", "ruler_variant", "ruler_qa",
+                                     "ruler_files", "chat", "system"}));
     H1_RETURN_IF_ERROR(ReadSwitches(options));
     H1_RETURN_IF_ERROR(ReadLengths(options));
     H1_RETURN_IF_ERROR(ReadTasks(options));
     std::vector<Job> jobs;
     for (const std::int64_t length : lengths_) {
-      for (const Spec* spec : specs_) jobs.push_back({spec, length, samples_, variant_});
+      for (const Spec* spec : specs_)
+        jobs.push_back({spec, length - Wrapping(options), samples_, variant_});
     }
     std::vector<std::vector<Sample>> made(jobs.size());
     H1_RETURN_IF_ERROR(options.ruler_files.empty() ? Draw(options, jobs, made)
                                                    : Import(options, jobs, made));
-    for (std::size_t job = 0; job < jobs.size(); ++job) AddDocuments(jobs[job], made[job]);
+    for (std::size_t job = 0; job < jobs.size(); ++job)
+      AddDocuments(lengths_[job / specs_.size()], *jobs[job].spec, made[job]);
     return Status::Ok();
   }
 
@@ -49,8 +52,12 @@ class Ruler final : public Task {
 
   Request BuildRequest(const Document& document) const override {
     Request request;
-    request.context =
-        document.data.Find("input")->as_string() + document.data.Find("prefix")->as_string();
+    Prompt prompt;
+    prompt.instruction = instruction_;
+    prompt.question = document.data.Find("input")->as_string();
+    prompt.started = document.data.Find("prefix")->as_string();
+    if (chat_ != ChatForm::kNone) prompt.started = Strip(prompt.started);
+    request.context = RenderPrompt(prompt, chat_);
     request.max_new_tokens = SpecOf(document).new_tokens;
     return request;
   }
@@ -105,7 +112,13 @@ class Ruler final : public Task {
     }
     qa_max_ = options.ruler_qa.empty() ? variant_ == Variant::kNvidia : options.ruler_qa == "max";
     H1_ASSIGN_OR_RETURN(samples_, Or("ruler", "samples", options.samples, -1, 1, 100'000));
+    H1_ASSIGN_OR_RETURN(chat_, ParseChatForm("ruler", options.chat));
+    instruction_ = options.system;
     imported_ = !options.ruler_files.empty();
+    if (imported_ && (chat_ != ChatForm::kNone || !instruction_.empty()))
+      return InvalidArgument(
+          "task ruler: ruler_files: upstream's prompts are asked as they are: chat and system do "
+          "not apply");
     if (samples_ == -1 && !imported_) samples_ = 500;  // upstream's
     return Status::Ok();
   }
@@ -157,25 +170,14 @@ class Ruler final : public Task {
     H1_RETURN_IF_ERROR(Digest(options, sources));
     // Every job has a generator of its own, so they can be drawn at the same time.
     std::vector<Status> failed(jobs.size());
-    std::atomic<std::size_t> next = 0;
-    const auto work = [&] {
-      for (std::size_t job = next++; job < jobs.size(); job = next++) {
-        // From the last: long ones first.
-        const std::size_t place = jobs.size() - 1 - job;
-        auto samples = ruler::Generate(jobs[place], sources, options.count_tokens);
-        if (samples.ok()) {
-          made[place] = std::move(*samples);
-        } else {
-          failed[place] = samples.status();
-        }
+    ParallelFor(jobs.size(), [&](std::size_t job) {  // from the last: long ones first
+      auto samples = ruler::Generate(jobs[job], sources, options.count_tokens);
+      if (samples.ok()) {
+        made[job] = std::move(*samples);
+      } else {
+        failed[job] = samples.status();
       }
-    };
-    std::vector<std::thread> threads;
-    const std::size_t helpers =
-        std::min<std::size_t>(std::thread::hardware_concurrency(), jobs.size());
-    for (std::size_t i = 1; i < helpers; ++i) threads.emplace_back(work);
-    work();
-    for (std::thread& thread : threads) thread.join();
+    });
     for (const Status& status : failed) H1_RETURN_IF_ERROR(status.WithContext("task ruler"));
     return Status::Ok();
   }
@@ -205,14 +207,25 @@ class Ruler final : public Task {
     return Status::Ok();
   }
 
-  void AddDocuments(const Job& job, std::vector<Sample>& samples) {
+  /// Tokens around a sample, which upstream takes off the length beforehand: the chat template, the
+  /// system prompt, a BOS.
+  std::int64_t Wrapping(const TaskOptions& options) const {
+    if (imported_) return 0;
+    Prompt empty;
+    empty.instruction = instruction_;
+    const std::string text = RenderPrompt(empty, chat_);
+    const std::int64_t bos = options.bos == "once" && chat_ == ChatForm::kNone ? 1 : 0;
+    return bos + (text.empty() || !options.count_tokens ? 0 : options.count_tokens(text));
+  }
+
+  void AddDocuments(std::int64_t length, const Spec& spec, std::vector<Sample>& samples) {
     for (std::size_t i = 0; i < samples.size(); ++i) {
       Sample& sample = samples[i];
       Document document;
-      document.subset = Subset(job.length, *job.spec);
+      document.subset = Subset(length, spec);
       document.index = static_cast<std::int64_t>(i);
       document.gold = fmt::format("{}", fmt::join(sample.outputs, ", "));
-      document.fills_tokens = job.length;
+      document.fills_tokens = length;
       document.data.Set("input", std::move(sample.input))
           .Set("prefix", std::move(sample.prefix))
           .Set("outputs", Strings(sample.outputs))
@@ -226,11 +239,14 @@ class Ruler final : public Task {
         "RULER, {} wording, {} samples a task and length, seed 42, greedy, qa scored by the {}",
         variant_ == Variant::kNvidia ? "NVIDIA's" : "lm-eval's",
         samples_ == -1 ? "all" : std::to_string(samples_), qa_max_ ? "maximum" : "mean");
+    text += ChatNote(chat_);
     if (imported_) return text + ", prompts imported from upstream's files";
     if (!splitter_.empty()) text += ", essay sentences by " + splitter_;
     return text;
   }
 
+  ChatForm chat_ = ChatForm::kNone;
+  std::string instruction_;
   Variant variant_ = Variant::kNvidia;
   bool qa_max_ = true, imported_ = false;
   std::int64_t samples_ = 500;

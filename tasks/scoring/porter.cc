@@ -102,17 +102,13 @@ std::string FinalY(const std::string& word) {  // step 1c; NLTK: after a consona
 }
 
 std::string DoubleSuffix(const std::string& word) {  // step 2
-  constexpr std::array<Rule, 21> kRules = {{{"ational", "ate"}, {"tional", "tion"},
-                                            {"enci", "ence"},   {"anci", "ance"},
-                                            {"izer", "ize"},    {"bli", "ble"},
-                                            {"alli", "al"},     {"entli", "ent"},
-                                            {"eli", "e"},       {"ousli", "ous"},
-                                            {"ization", "ize"}, {"ation", "ate"},
-                                            {"ator", "ate"},    {"alism", "al"},
-                                            {"iveness", "ive"}, {"fulness", "ful"},
-                                            {"ousness", "ous"}, {"aliti", "al"},
-                                            {"iviti", "ive"},   {"biliti", "ble"},
-                                            {"fulli", "ful"}}};
+  constexpr std::array<Rule, 21> kRules = {
+      {{"ational", "ate"}, {"tional", "tion"}, {"enci", "ence"},   {"anci", "ance"},
+       {"izer", "ize"},    {"bli", "ble"},     {"alli", "al"},     {"entli", "ent"},
+       {"eli", "e"},       {"ousli", "ous"},   {"ization", "ize"}, {"ation", "ate"},
+       {"ator", "ate"},    {"alism", "al"},    {"iveness", "ive"}, {"fulness", "ful"},
+       {"ousness", "ous"}, {"aliti", "al"},    {"iviti", "ive"},   {"biliti", "ble"},
+       {"fulli", "ful"}}};
   // NLTK goes on behind -alli (rationally), and its -logi keeps the o in what it measures.
   if (word.ends_with("alli") && Measure(Without(word, "alli")) > 0)
     return DoubleSuffix(std::string(Without(word, "li")));
@@ -144,13 +140,8 @@ std::string LastSuffix(const std::string& word) {  // step 4
                                              {"ement", ""},
                                              {"ment", ""},
                                              {"ent", ""}}};
-  constexpr std::array<Rule, 7> kBehind = {{{"ou", ""},
-                                            {"ism", ""},
-                                            {"ate", ""},
-                                            {"iti", ""},
-                                            {"ous", ""},
-                                            {"ive", ""},
-                                            {"ize", ""}}};
+  constexpr std::array<Rule, 7> kBehind = {
+      {{"ou", ""}, {"ism", ""}, {"ate", ""}, {"iti", ""}, {"ous", ""}, {"ive", ""}, {"ize", ""}}};
   if (word.ends_with("ion")) {
     const Text stem = Without(word, "ion");
     const bool applies = Measure(stem) > 1 && (stem.back() == 's' || stem.back() == 't');

@@ -14,9 +14,9 @@ namespace h1bench::tasks {
 /// number at all: nothing. kResourceExhausted when a work limit was hit.
 Result<std::vector<std::string>> ParseRanking(std::string_view response);
 
-/// NDCG of the first `depth` ids as trec_eval computes it (K. Jarvelin and J. Kekalainen, 2002, with
-/// the relevance itself as gain): sum of relevance / log2(place + 1), over that of the best order.
-/// Unknown ids have relevance 0. 0 when nothing is relevant.
+/// NDCG of the first `depth` ids as trec_eval computes it (K. Jarvelin and J. Kekalainen, 2002,
+/// with the relevance itself as gain): sum of relevance / log2(place + 1), over that of the best
+/// order. Unknown ids have relevance 0. 0 when nothing is relevant.
 double Ndcg(const std::vector<std::string>& ranking, const std::map<std::string, int>& relevance,
             std::size_t depth);
 

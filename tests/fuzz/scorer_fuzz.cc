@@ -1,13 +1,21 @@
 // The answer extractors on arbitrary bytes: what a model writes is hostile input. Whatever is
 // extracted is a part of the response or the invalid mark, and is found again the same.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <initializer_list>
+#include <map>
+#include <set>
 #include <string>
 
+#include "tasks/helmet/scoring.h"
 #include "tasks/ruler/scoring.h"
 #include "tasks/ruler/sources.h"
 #include "tasks/scoring/answers.h"
+#include "tasks/scoring/porter.h"
+#include "tasks/scoring/ranking.h"
+#include "tasks/scoring/rouge.h"
+#include "tasks/scoring/text_match.h"
 
 namespace {
 
@@ -31,6 +39,31 @@ void FuzzRuler(const std::string& text) {
     bytes += word.size();
   }
   Demand(bytes <= text.size());
+}
+
+/// HELMET's: what is parsed is a stripped part of one line; a ranking has no id twice; a text is
+/// its own best summary, and stems do not grow by more than an e.
+void FuzzHelmet(const std::string& text) {
+  using namespace h1bench::tasks;
+  const std::string parsed = helmet::ParseOutput(text, "Answer:");
+  Demand(text.find(parsed) != std::string::npos && parsed.find('\n') == std::string::npos);
+  Demand(Strip(parsed) == parsed);
+  const auto ranking = ParseRanking(text);
+  if (ranking.ok()) {
+    Demand(std::set<std::string>(ranking->begin(), ranking->end()).size() == ranking->size());
+    std::map<std::string, int> relevance;
+    int gain = static_cast<int>(std::min<std::size_t>(ranking->size(), 1000));
+    for (const std::string& id : *ranking) relevance.emplace(id, std::max(1, gain--));
+    const double best = Ndcg(*ranking, relevance, 10);
+    Demand(ranking->empty() ? best == 0 : best > 1 - 1e-9 && best < 1 + 1e-9);
+  }
+  const double itself = RougeL(text, text);
+  Demand(itself == 0 || (itself > 1 - 1e-9 && itself < 1 + 1e-9));
+  std::string word;
+  for (const char c : text.substr(0, 64)) word += static_cast<char>('a' + (c & 15));
+  Demand(word.empty() || PorterStem(word).size() <= word.size() + 1);
+  const std::string normal = Normalise(text, kIgnoreAsSquad);
+  Demand(normal.find_first_of("\n\t!?.,") == std::string::npos);
 }
 
 }  // namespace
@@ -59,5 +92,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Demand(Strip(stripped) == stripped);
   Demand(Gsm8kExactMatch(response, response));
   FuzzRuler(response);
+  FuzzHelmet(response);
   return 0;
 }

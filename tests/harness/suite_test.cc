@@ -109,7 +109,8 @@ TEST(Suite, BadOnesAreToldWhereAndWhy) {
        "1:21: models: unknown key \"precision\". Did you mean \"precisions\"? Known: name path "
        "precisions max_length"},
       {WithTasks("[gms8k]"),
-       "2:9: unknown task \"gms8k\". Did you mean \"gsm8k\"? Known: gsm8k gsm8k_cot humaneval "
+       "2:9: unknown task \"gms8k\". Did you mean \"gsm8k\"? Known: gsm8k gsm8k_cot helmet "
+       "humaneval "
        "humaneval_instruct humanevalplus humanevalplus_chat mmlu niah ruler, or a task file that "
        "ends in .yaml"},
       {WithTasks("[mmlu, mmlu]"),

@@ -9,6 +9,7 @@
 #include "tasks/prompt.h"
 #include "tasks/task.h"
 #include "tests/paths.h"
+#include "tests/tasks/gzip.h"
 
 namespace h1bench::tasks {
 namespace {
@@ -45,6 +46,87 @@ TEST(Chat, OtherFormsAreRefused) {
   const auto form = ParseChatForm("mmlu", "many");
   ASSERT_FALSE(form.ok());
   EXPECT_NE(form.status().message().find("single or multiturn"), std::string::npos);
+}
+
+TEST(Chat, ASystemPromptStandsInFrontOfTheDescription) {
+  Prompt prompt = kPrompt;
+  prompt.instruction = "Be brief.";
+  EXPECT_EQ(RenderPrompt(prompt, ChatForm::kNone).substr(0, 26), "Be brief.\n\nAbout letters.\n");
+  EXPECT_TRUE(
+      RenderPrompt(prompt, ChatForm::kMultiturn)
+          .starts_with("<|begin_of_text|><|im_start|>system\nBe brief.\n\nAbout letters.\n\n"
+                       "<|im_end|>\n<|im_start|>user\nFirst?"));
+  prompt.instruction = "Be brief.\n";  // white space at the joint: nothing more
+  EXPECT_EQ(SystemText(prompt), "Be brief.\nAbout letters.\n\n");
+  prompt.system.clear();  // as lm-eval: nothing between it and the question
+  EXPECT_TRUE(RenderPrompt(prompt, ChatForm::kNone).starts_with("Be brief.\nFirst? A"));
+}
+
+TaskOptions Counting() {
+  TaskOptions options;
+  options.count_tokens = [](std::string_view text) {
+    return static_cast<std::int64_t>(text.size() / 4);
+  };
+  options.system = "Be brief.";
+  options.chat = "single";
+  return options;
+}
+
+TEST(Chat, NiahLeavesTheAnswerOpen) {
+  TaskOptions options = Counting();
+  options.lengths = {512};
+  options.depths = {50};
+  options.samples = 1;
+  const auto chat = LoadTask("niah", options);
+  ASSERT_TRUE(chat.ok()) << chat.status().message();
+  const std::string text = (*chat)->BuildRequest((*chat)->documents()[0]).context;
+  EXPECT_TRUE(text.starts_with(
+      "<|begin_of_text|><|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nA special magic "
+      "number is hidden"));
+  const std::string mark =
+      " mentioned in the provided text?<|im_end|>\n<|im_start|>assistant\nThe "
+      "special magic number for ";
+  EXPECT_NE(text.find(mark), std::string::npos) << text;
+  EXPECT_TRUE(text.ends_with(" mentioned in the provided text is"));
+  // The template is part of the length, and a haystack without it would not fit with it.
+  const auto tokens = [&](const std::string& of) { return options.count_tokens(of) + 32; };
+  EXPECT_LE(tokens(text), 512);
+  options.chat = options.system = "";
+  const auto plain = LoadTask("niah", options);
+  ASSERT_TRUE(plain.ok());
+  EXPECT_GT((*plain)->BuildRequest((*plain)->documents()[0]).context.size() + 100, text.size());
+  // One BOS in front of the text is a token, too: the text is made for one less.
+  options.lengths = {513};
+  options.bos = "once";
+  const auto bos = LoadTask("niah", options);
+  ASSERT_TRUE(bos.ok());
+  EXPECT_LE(tokens((*bos)->BuildRequest((*bos)->documents()[0]).context) + 1, 513);
+}
+
+TEST(Chat, HumanEvalPlusAsEvalPlusAsks) {
+  const std::string folder = ::testing::TempDir() + "h1bench-chat-plus";
+  std::filesystem::create_directories(folder + "/humanevalplus");
+  std::ofstream(folder + "/humanevalplus/HumanEvalPlus.jsonl.gz") << h1bench::testing::Gzip(
+      R"({"task_id": "HumanEval/0", "prompt": "\ndef f():\n", "canonical_solution": "x", )"
+      R"("entry_point": "f", "base_input": [], "plus_input": [], "atol": 0})");
+  TaskOptions options;
+  options.data = folder;
+  options.chat = "single";
+  options.system = "Be brief.";
+  const auto task = LoadTask("humanevalplus_chat", options);
+  ASSERT_TRUE(task.ok()) << task.status().message();
+  EXPECT_EQ(
+      (*task)->BuildRequest((*task)->documents()[0]).context,
+      "<|begin_of_text|><|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nPlease "
+      "provide a self-contained Python script that solves the following problem in a markdown "
+      "code block:\n```\ndef f():\n```\n<|im_end|>\n<|im_start|>assistant\nBelow is a Python "
+      "script with a self-contained function that solves the problem and passes corresponding "
+      "tests:\n```python\n");
+  EXPECT_EQ(
+      LoadTask("humanevalplus", options).status().message(),
+      "task humanevalplus: chat: EvalPlus asks in other words through a chat template: use the "
+      "task humanevalplus_chat");
+  std::filesystem::remove_all(folder);
 }
 
 /// Rows of a golden file that `options` do not reproduce.

@@ -198,12 +198,12 @@ TEST_F(CustomErrors, OptionsThatDoNotApply) {
   options.max_new_tokens = 5;
   EXPECT_EQ(Refusal(Choose(), options),
             "task t: the option max_new_tokens does not apply. It takes: shots limit "
-            "fewshot_world_size chat log_softmax");
+            "fewshot_world_size chat system log_softmax");
   options = {};
   options.depths = {5};
   EXPECT_EQ(Refusal(Generate(), options),
             "task t: the option depths does not apply. It takes: shots limit fewshot_world_size "
-            "chat max_new_tokens repeats temperature top_p");
+            "chat system max_new_tokens repeats temperature top_p");
   EXPECT_EQ(LoadTask("nowhere.yaml", {}).status().code(), StatusCode::kNotFound);
   EXPECT_EQ(LoadTask("custom", {}).status().code(), StatusCode::kInvalidArgument);
 }

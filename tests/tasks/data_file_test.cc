@@ -1,7 +1,6 @@
 #include "tasks/data_file.h"
 
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -12,6 +11,7 @@
 #include "tasks/options.h"
 #include "tasks/task.h"
 #include "tests/paths.h"
+#include "tests/tasks/gzip.h"
 
 namespace h1bench::tasks {
 namespace {
@@ -70,20 +70,6 @@ class DataFiles : public ::testing::Test {
     EXPECT_FALSE(rows.ok()) << text;
     return rows.ok() ? "" : rows.status().message();
   }
-  static std::string Gzip(const std::string& text) {
-    z_stream stream = {};
-    deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY);
-    std::string out(deflateBound(&stream, text.size()), '\0');
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-    stream.avail_in = static_cast<uInt>(text.size());
-    stream.next_out = reinterpret_cast<Bytef*>(out.data());
-    stream.avail_out = static_cast<uInt>(out.size());
-    EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-    out.resize(stream.total_out);
-    deflateEnd(&stream);
-    return out;
-  }
-
   fs::path folder_;
 };
 
@@ -102,7 +88,7 @@ TEST_F(DataFiles, JsonLinesErrorsNameFileAndLine) {
 }
 
 TEST_F(DataFiles, Gzip) {
-  const std::string text = "{\"key\": \"value\"}\n", packed = Gzip(text);
+  const std::string text = "{\"key\": \"value\"}\n", packed = h1bench::testing::Gzip(text);
   EXPECT_EQ(*ReadMaybeGzip(Write("a.gz", packed)), text);
   EXPECT_EQ(*ReadMaybeGzip(Write("plain", packed)), packed);
   for (std::size_t size = 0; size < packed.size(); ++size) {
@@ -119,8 +105,10 @@ TEST_F(DataFiles, Gzip) {
 
 TEST_F(DataFiles, GzipSecondMemberIsRead) {
   // `cat a.gz b.gz` is one file to gunzip and to Python.
-  EXPECT_EQ(*ReadMaybeGzip(Write("two.gz", Gzip("one\n") + Gzip("two\n"))), "one\ntwo\n");
-  EXPECT_FALSE(ReadMaybeGzip(Write("tail.gz", Gzip("one\n") + "rubbish")).ok());
+  EXPECT_EQ(*ReadMaybeGzip(
+                Write("two.gz", h1bench::testing::Gzip("one\n") + h1bench::testing::Gzip("two\n"))),
+            "one\ntwo\n");
+  EXPECT_FALSE(ReadMaybeGzip(Write("tail.gz", h1bench::testing::Gzip("one\n") + "rubbish")).ok());
 }
 
 TEST_F(DataFiles, MissingFolderAndFilesSayWhatToDo) {

@@ -37,7 +37,7 @@ TEST(TaskOptions, NamesGetADidYouMean) {
   options.subjects = {"anatomi"};
   ExpectPart(Refusal("mmlu", options), "unknown subject \"anatomi\". Did you mean \"anatomy\"?");
   const std::vector<std::string> names = TaskNames();
-  EXPECT_EQ(names, (std::vector<std::string>{"gsm8k", "gsm8k_cot", "humaneval",
+  EXPECT_EQ(names, (std::vector<std::string>{"gsm8k", "gsm8k_cot", "helmet", "humaneval",
                                              "humaneval_instruct", "humanevalplus",
                                              "humanevalplus_chat", "mmlu", "niah", "ruler"}));
   for (const std::string& name : names) EXPECT_NE(TaskSummary(name), "");
@@ -136,6 +136,13 @@ TEST(TaskOptions, DescribeTellsWhatAReportNeeds) {
       options.count_tokens = [](std::string_view text) {
         return static_cast<std::int64_t>(text.size());
       };
+    }
+    if (name == "helmet") {
+      options.data = h1bench::testing::GoldensDir() / "helmet/data";
+      options.lengths = {8192};
+      options.subjects = {"json_kv"};
+      options.count_tokens = [](std::string_view) { return std::int64_t{1}; };
+      options.cut_tokens = [](std::string_view text, std::int64_t) { return text.size(); };
     }
     const auto task = LoadTask(name, options);
     ASSERT_TRUE(task.ok()) << task.status().message();

@@ -28,8 +28,7 @@ TEST(Porter, StemsOfEveryRule) {
       "commun activate activ angulariti angular homologous homolog effective effect "
       "bowdlerize bowdler probate probat rate rate cease ceas controll control roll roll "
       "dying die news news innings inning proceed proceed spied spi died die rationally "
-      "ration b2b b2b 1990s 1990 yyy yyy aye aye "
-  );
+      "ration b2b b2b 1990s 1990 yyy yyy aye aye ");
   std::size_t count = 0, changed = 0;
   for (std::string word, stem; words >> word >> stem; ++count) {
     EXPECT_EQ(PorterStem(word), stem) << word;

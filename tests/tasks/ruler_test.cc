@@ -109,6 +109,43 @@ TEST_F(RulerTest, ThirteenTasksFillTheLengthAndNoMore) {
   }
 }
 
+TEST_F(RulerTest, ChatTemplateIsTakenOffTheLength) {
+  TaskOptions options = Options({"niah_single_1", "vt"});
+  options.chat = "single";
+  options.system = "Answer in one line.";
+  const auto chat = Load(options);
+  const std::string wrapping =
+      "<|begin_of_text|><|im_start|>system\nAnswer in one line.<|im_end|>\n<|im_start|>user\n"
+      "<|im_end|>\n<|im_start|>assistant\n";
+  options.chat = options.system = "";
+  options.lengths = {4096 - Words(wrapping)};
+  const auto plain = Load(options);
+  ASSERT_EQ(chat->documents().size(), plain->documents().size());
+  for (std::size_t i = 0; i < chat->documents().size(); ++i) {
+    const Json &with = chat->documents()[i].data, &without = plain->documents()[i].data;
+    EXPECT_EQ(with, without);  // upstream's sample of the shorter length, in the template
+    const std::string text = chat->BuildRequest(chat->documents()[i]).context;
+    const std::string input = with.Find("input")->as_string();
+    EXPECT_TRUE(
+        text.starts_with("<|begin_of_text|><|im_start|>system\nAnswer in one line."
+                         "<|im_end|>\n<|im_start|>user\n" +
+                         input.substr(0, 20)));
+    EXPECT_NE(
+        text.find(input + "<|im_end|>\n<|im_start|>assistant\n" + (i < 2 ? "The" : "Answer:")),
+        std::string::npos);
+    EXPECT_FALSE(text.ends_with(" "));
+    EXPECT_EQ(chat->documents()[i].fills_tokens, 4096);
+  }
+  options.lengths = {4096};
+  options.bos = "once";
+  const auto bos = Load(options);
+  for (const Document& document : bos->documents())
+    EXPECT_LE(document.data.Find("length")->as_int(), 4095);
+  options.chat = "single";
+  options.ruler_files = folder_;
+  ExpectPart(Refusal(options), "ruler_files: upstream's prompts are asked as they are");
+}
+
 TEST_F(RulerTest, FirstSamplesDoNotDependOnHowManyFollow) {
   TaskOptions options = Options();
   const auto two = Load(options);

@@ -240,6 +240,29 @@ TEST_F(SwitchTest, EngineSwitchesReachTheRequestAndTheProtocol) {
   EXPECT_EQ(SwitchNote(ranks), ", shots drawn as on 4 ranks");
   options.subjects = {"anatomy"};
   EXPECT_NE(Load("mmlu", options), nullptr);
+  TaskOptions with_system;
+  with_system.system = "Be\nbrief.";
+  EXPECT_EQ(SwitchNote(with_system), ", system prompt \"Be\\nbrief.\"");
+}
+
+TEST_F(SwitchTest, SystemStandsInFrontOfEveryPrompt) {
+  for (const char* task : {"mmlu", "gsm8k", "gsm8k_cot", "humaneval", "humaneval_instruct"}) {
+    TaskOptions options;
+    options.data = h1bench::testing::SourceDir() / "demo/data";
+    if (std::string(task) == "mmlu") options.subjects = {"anatomy"};
+    const auto plain = Load(task, options);
+    options.system = "Be brief.";
+    const auto with = Load(task, options);
+    ASSERT_TRUE(plain && with) << task;
+    const std::string text = plain->BuildRequest(plain->documents()[0]).context;
+    EXPECT_EQ(with->BuildRequest(with->documents()[0]).context,
+              (std::string(task) == "mmlu" ? "Be brief.\n\n" : "Be brief.") + text);
+    options.chat = "single";
+    const auto chat = Load(task, options);
+    ASSERT_TRUE(chat) << task;
+    EXPECT_TRUE(chat->BuildRequest(chat->documents()[0])
+                    .context.starts_with("<|begin_of_text|><|im_start|>system\nBe brief."));
+  }
 }
 
 }  // namespace
