@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "reports/render/render.h"
+
 namespace h1bench::reports {
 namespace {
 
@@ -72,6 +74,23 @@ TEST(ByLength, CategoriesCountTheSameWhateverTheirTasks) {
   EXPECT_DOUBLE_EQ(scores.mean.mean, 0.375);  // of the length that was asked
   EXPECT_FALSE(scores.threshold || scores.effective || scores.increasing);
   EXPECT_EQ(scores.mean.n, 4);
+}
+
+TEST(ByLength, TheTableHasARowForEveryCategory) {
+  Report report;
+  report.variants.resize(1);
+  report.variants[0].cells.resize(1);
+  report.variants[0].cells[0].by_length =
+      SummariseLengths(Categories(), {{"8192/json_kv", 1}, {"8192/mk", 0}, {"8192/trec", 0}});
+  const auto rows = LengthTable(report, 0);
+  ASSERT_EQ(rows.size(), 4U);
+  EXPECT_EQ(rows[0], (std::vector<std::string>{"model", "category", "8K", "16K"}));
+  EXPECT_EQ(rows[1][1], "Recall");
+  EXPECT_TRUE(rows[1][2].starts_with("50.0 ")) << rows[1][2];
+  EXPECT_EQ(rows[2][1], "ICL");
+  EXPECT_EQ(rows[3][1], "mean");
+  EXPECT_TRUE(rows[3][2].starts_with("25.0 ")) << rows[3][2];
+  for (std::size_t row = 1; row < 4; ++row) EXPECT_EQ(rows[row][3], "n/a");
 }
 
 TEST(ByLength, ALengthWithoutACategoryHasNoMean) {

@@ -36,6 +36,8 @@ Report MakeReport(const std::string& text, bool timing) {
   cell.metrics = cell.subsets = cell.groups = {{"(name)", *variant.average}};
   cell.grid = {{256, 50, *variant.average}};
   cell.by_length.lengths = {{4096, *variant.average}};
+  cell.by_length.categories = {{"(category)", cell.by_length.lengths}};
+  cell.by_length.threshold = 0.856;
   cell.verdicts = {{"(verdict)", 1}};
   variant.cells = {cell};
   variant.joules_per_answer = variant.joules_per_right_answer = 1.5;
