@@ -65,6 +65,22 @@ TEST(Json, DepthIsCappedAndCostsNoStack) {
   EXPECT_FALSE(ParseJson(std::string(1'000'000, '[')).ok());
 }
 
+TEST(Json, BombsAreRefusedOrReadAsTheyAre) {
+  const auto error = [](const std::string& text) {
+    const auto value = ParseJson(text);
+    return value.ok() ? "taken" : value.status().message();
+  };
+  EXPECT_NE(error(std::string(10'000'000, '9')).find("too big"), std::string::npos);
+  EXPECT_EQ(error("0." + std::string(10'000'000, '9')), "taken");
+  EXPECT_NE(error(R"("\ud800")").find("surrogate"), std::string::npos);
+  EXPECT_NE(error(R"("\udc00\ud800")").find("surrogate"), std::string::npos);
+  EXPECT_NE(error(std::string("\"a\0b\"", 5)), "taken");
+  EXPECT_EQ(ParseJson(R"("a\u0000b")")->as_string(), std::string("a\0b", 3));
+  std::string members = "{";
+  for (int i = 0; i < 100'000; ++i) members += "\"" + std::to_string(i) + "\":0,";
+  EXPECT_NE(error(members + "\"77\":0}").find("duplicate key \"77\""), std::string::npos);
+}
+
 TEST(Json, InfinityWhereAllowed) {
   const auto value = ParseJson("[0.0, Infinity]", {.allow_nonfinite = true});
   ASSERT_TRUE(value.ok());
