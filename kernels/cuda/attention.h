@@ -2,12 +2,15 @@
 
 #include "kernels/cuda/stages.h"
 
-/// What the attention kernels share. Keys are taken in tiles at absolute multiples of kKeyTile, in
-/// increasing order, by online softmax; a query's bits depend on its own q and the keys up to its
-/// position, not on which queries share its block.
+/// What the attention kernels share. Keys are taken in tiles at absolute multiples of their length,
+/// in increasing order, by online softmax; a query's bits depend on its own q and the keys up to
+/// its position, not on which queries share its block.
 namespace h1bench::H1_CUDA_NAMESPACE {
 
+/// Of the plain and the mma.sync kernels; attention_wgmma's are twice as long.
 inline constexpr int kKeyTile = 64;
+/// Query rows that a block of a tensor-core kernel takes.
+inline constexpr int kAttentionRows = 128;
 
 /// The key of position `p` for one kv head; its value lies `values` bytes further for pages, in
 /// another buffer for rows of this Forward.
@@ -32,8 +35,9 @@ H1_DEVICE KeyAt<T> FindKey(const Dims& d, const StateLayout& layout, const Devic
 
 /// Any head dimension to 256, in fp32 whatever T is: one warp a (row, head).
 void AttendPlain(const StageContext& c, std::int64_t layer);
-/// Tensor cores, bf16, head dimensions 64 and 128.
+/// Tensor cores, bf16, head dimensions 64 and 128; the second where StageContext::wgmma.
 void AttendMma(const StageContext& c, std::int64_t layer);
+void AttendWgmma(const StageContext& c, std::int64_t layer);
 bool HasAttendMma(std::int64_t head_dim, std::int64_t group);
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE

@@ -9,7 +9,7 @@
 namespace h1bench::H1_CUDA_NAMESPACE {
 namespace {
 
-constexpr int kQueryRows = 128;
+constexpr int kQueryRows = kAttentionRows;
 constexpr int kThreads = 256;
 constexpr float kLog2E = 1.4426950408889634F;
 

@@ -75,7 +75,7 @@ void AttendPlain(const StageContext& c, std::int64_t layer) {
 
 void Attend(const StageContext& c, std::int64_t layer) {
   if (c.bf16 && HasAttendMma(c.dims.head_dim, c.dims.heads / c.dims.kv_heads)) {
-    AttendMma(c, layer);
+    c.wgmma ? AttendWgmma(c, layer) : AttendMma(c, layer);
   } else {
     AttendPlain(c, layer);
   }

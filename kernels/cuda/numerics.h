@@ -70,6 +70,17 @@ H1_DEVICE float Softplus(float x, float) {
 }
 H1_DEVICE float Softplus(float x, Bf16) { return x > 20.0F ? x : log1pf(expf(x)); }
 
+/// 2^x as the units compute it (some 2^-22 off; results below 2^-126 are 0). Exact at 0.
+H1_DEVICE float Exp2(float x) {
+#ifdef H1_CUDA_EMULATION
+  return std::exp2(x);
+#else
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#endif
+}
+
 /// Sum over the warp by a fixed tree; every lane gets it.
 template <typename Sum>
 H1_DEVICE Sum WarpSum(Sum v) {

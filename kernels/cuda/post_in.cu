@@ -23,42 +23,13 @@ H1_DEVICE void Convolve(const Dims& d, const StateLayout& layout, const DeviceSe
   }
 }
 
-/// The same for four taps and channels in fours (every released model), with the taps' rows found
-/// once.
-template <typename Out>
-H1_DEVICE void ConvolveFour(const Dims& d, const StateLayout& layout, const DeviceSegment& segment,
-                            const LayerPointers& w, const float* wide, std::int64_t row,
-                            std::int64_t layer, Out* out) {
-  const float* in[4];
-  H1_UNROLL
-  for (int k = 0; k < 4; ++k)
-    in[k] = ConvInput(d, layout, segment, wide, row - segment.first_row - 3 + k, layer);
-  const int channels = static_cast<int>(d.channels);
-  for (int c = static_cast<int>(threadIdx.x) * 4; c < channels; c += kThreads * 4) {
-    float4 sum = w.conv_bias == nullptr ? make_float4(0, 0, 0, 0)
-                                        : *reinterpret_cast<const float4*>(w.conv_bias + c);
-    H1_UNROLL
-    for (int k = 0; k < 4; ++k) {
-      if (in[k] == nullptr) continue;
-      const float4 x = *reinterpret_cast<const float4*>(in[k] + c);
-      const float4 tap = *reinterpret_cast<const float4*>(w.conv + k * channels + c);
-      sum.x = fmaf(tap.x, x.x, sum.x), sum.y = fmaf(tap.y, x.y, sum.y);
-      sum.z = fmaf(tap.z, x.z, sum.z), sum.w = fmaf(tap.w, x.w, sum.w);
-    }
-    StoreFour(out + row * channels + c, Silu(sum.x, Out{}), Silu(sum.y, Out{}), Silu(sum.z, Out{}),
-              Silu(sum.w, Out{}));
-  }
-}
-
 template <typename T>
-H1_DEVICE void TimeSteps(const Dims& d, const LayerPointers& w, const float* raw,
-                         std::int64_t row, float* dt, float* decay) {
-  for (std::int64_t h = threadIdx.x; h < d.ssm_heads; h += kThreads) {
-    float step = Softplus(raw[h] + w.dt_bias[h], T{});
-    step = step < d.dt_min ? d.dt_min : step > d.dt_max ? d.dt_max : step;
-    dt[row * d.ssm_heads + h] = step;
-    if (decay != nullptr) decay[row * d.ssm_heads + h] = expf(step * w.a[h]);
-  }
+H1_DEVICE void TimeStep(const Dims& d, const Buffers& buffers, const LayerPointers& w,
+                        std::int64_t row, std::int64_t h) {
+  float step = Softplus(buffers.wide[row * d.wide + d.dt + h] + w.dt_bias[h], T{});
+  step = step < d.dt_min ? d.dt_min : step > d.dt_max ? d.dt_max : step;
+  buffers.dt[row * d.ssm_heads + h] = step;
+  if (buffers.decay != nullptr) buffers.decay[row * d.ssm_heads + h] = expf(step * w.a[h]);
 }
 
 /// NeoX pairing: element i turns with element i + hd / 2.
@@ -79,7 +50,8 @@ template <typename T>
 H1_DEVICE void RestOfRow(const Dims& d, const Buffers& buffers, const LayerPointers& w,
                          std::int64_t row) {
   const float* wide = buffers.wide + row * d.wide;
-  TimeSteps<T>(d, w, wide + d.dt, row, buffers.dt, buffers.decay);
+  for (std::int64_t h = threadIdx.x; h < d.ssm_heads; h += kThreads)
+    TimeStep<T>(d, buffers, w, row, h);
   const float* cos = buffers.cos + row * (d.head_dim / 2);
   const float* sin = buffers.sin + row * (d.head_dim / 2);
   T* v = static_cast<T*>(buffers.v) + row * d.kv_heads * d.head_dim;
@@ -97,30 +69,176 @@ __global__ void __launch_bounds__(kThreads)
                  std::int64_t layer) {
   const std::int64_t row = blockIdx.x;
   const DeviceSegment segment = batch.segments[batch.segment_of[row]];
-  Conv* const conv = static_cast<Conv*>(buffers.conv);
-  // Rows of wide and of the tail begin on a multiple of four floats when these two do.
-  if (d.taps == 4 && d.channels % 4 == 0 && d.wide % 4 == 0 && d.x % 4 == 0) {
-    ConvolveFour(d, layout, segment, w, buffers.wide, row, layer, conv);
-  } else {
-    Convolve(d, layout, segment, w, buffers.wide, row, layer, conv);
-  }
+  Convolve(d, layout, segment, w, buffers.wide, row, layer, static_cast<Conv*>(buffers.conv));
   RestOfRow<T>(d, buffers, w, row);
+}
+
+/// The released models' way: four taps, everything in fours. A thread has one place in the rows (four
+/// channels, four pairs, four values or a time step) and goes down kRows of them, so that an input
+/// is read once for all the taps it meets.
+constexpr int kFoursThreads = 128;
+
+/// How many threads' places a row has: of the conv, of rotated pairs, of values, of time steps.
+struct Places {
+  int conv, pairs, values, steps;
+  H1_HOST_DEVICE explicit Places(const Dims& d)
+      : conv(static_cast<int>(d.channels / 4)),
+        pairs(static_cast<int>((d.heads + d.kv_heads) * d.head_dim / 8)),
+        values(static_cast<int>(d.kv_heads * d.head_dim / 4)),
+        steps(static_cast<int>(d.ssm_heads)) {}
+  H1_HOST_DEVICE int all() const { return conv + pairs + values + steps; }
+};
+
+H1_DEVICE float4 FourOf(const float* from) { return *reinterpret_cast<const float4*>(from); }
+H1_DEVICE float4 AddTap(const float4& tap, const float4& x, const float4& sum) {
+  return make_float4(fmaf(tap.x, x.x, sum.x), fmaf(tap.y, x.y, sum.y), fmaf(tap.z, x.z, sum.z),
+                     fmaf(tap.w, x.w, sum.w));
+}
+
+/// Conv and silu of channels c to c + 3 in rows [row0, row0 + count): the chain of Convolve; taps
+/// before the sequence add 0.
+template <int kRows, typename Out>
+H1_DEVICE void ConvolveRows(const Dims& d, const StateLayout& layout, const DeviceBatch& batch,
+                            const Buffers& buffers, const LayerPointers& w, int c,
+                            std::int64_t row0, int count, std::int64_t layer) {
+  float4 x[kRows] = {}, tap[4], before[3] = {};
+  H1_UNROLL
+  for (int i = 0; i < kRows; ++i) {
+    if (i < count) x[i] = FourOf(buffers.wide + (row0 + i) * d.wide + d.x + c);
+  }
+  H1_UNROLL
+  for (int k = 0; k < 4; ++k) tap[k] = FourOf(w.conv + k * d.channels + c);
+  const float4 bias = w.conv_bias == nullptr ? make_float4(0, 0, 0, 0) : FourOf(w.conv_bias + c);
+  Out* const out = static_cast<Out*>(buffers.conv) + row0 * d.channels + c;
+  int of = -1;  // segment of `before`
+  H1_UNROLL
+  for (int i = 0; i < kRows; ++i) {
+    if (i >= count) break;
+    const int here = batch.segment_of[row0 + i];
+    if (here != of) {
+      of = here;
+      const DeviceSegment segment = batch.segments[here];
+      H1_UNROLL
+      for (int k = 0; k < 3; ++k) {
+        const float* in = ConvInput(d, layout, segment, buffers.wide,
+                                    row0 + i - segment.first_row - 3 + k, layer);
+        before[k] = in == nullptr ? make_float4(0, 0, 0, 0) : FourOf(in + c);
+      }
+    }
+    float4 sum = AddTap(tap[0], before[0], bias);
+    sum = AddTap(tap[1], before[1], sum);
+    sum = AddTap(tap[2], before[2], sum);
+    sum = AddTap(tap[3], x[i], sum);
+    before[0] = before[1], before[1] = before[2], before[2] = x[i];
+    StoreFour(out + i * d.channels, Silu(sum.x, Out{}), Silu(sum.y, Out{}), Silu(sum.z, Out{}),
+              Silu(sum.w, Out{}));
+  }
+}
+
+/// Four of a row's rotated pairs: elements j and j + hd / 2 of a query or key head.
+template <int kRows, typename T>
+H1_DEVICE void RotateRows(const Dims& d, const Buffers& buffers, int place, std::int64_t row0,
+                          int count) {
+  const int hd = static_cast<int>(d.head_dim), half = hd / 2;
+  const int head = place / (half / 4), j = place % (half / 4) * 4;
+  const bool query = head < d.heads;
+  const std::int64_t heads = query ? d.heads : d.kv_heads;
+  const std::int64_t at = (query ? head : head - d.heads) * hd + j;
+  const float* from = buffers.wide + row0 * d.wide + (query ? d.q : d.k) + at;
+  T* to = static_cast<T*>(query ? buffers.q : buffers.k) + row0 * heads * hd + at;
+  H1_UNROLL
+  for (int i = 0; i < kRows; ++i) {
+    if (i >= count) break;
+    const float4 a = FourOf(from + i * d.wide), b = FourOf(from + i * d.wide + half);
+    const float4 cos = FourOf(buffers.cos + (row0 + i) * half + j);
+    const float4 sin = FourOf(buffers.sin + (row0 + i) * half + j);
+    StoreFour(to + i * heads * hd, a.x * cos.x - b.x * sin.x, a.y * cos.y - b.y * sin.y,
+              a.z * cos.z - b.z * sin.z, a.w * cos.w - b.w * sin.w);
+    StoreFour(to + i * heads * hd + half, b.x * cos.x + a.x * sin.x, b.y * cos.y + a.y * sin.y,
+              b.z * cos.z + a.z * sin.z, b.w * cos.w + a.w * sin.w);
+  }
+}
+
+template <typename T, typename Conv, int kRows>
+__global__ void __launch_bounds__(kFoursThreads)
+    PostInFoursKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers,
+                      LayerPointers w, std::int64_t layer) {
+  const Places places(d);
+  int place = static_cast<int>(blockIdx.x) * kFoursThreads + static_cast<int>(threadIdx.x);
+  const std::int64_t row0 = static_cast<std::int64_t>(blockIdx.y) * kRows;
+  const int count = batch.rows - row0 < kRows ? static_cast<int>(batch.rows - row0) : kRows;
+  if (place < places.conv)
+    return ConvolveRows<kRows, Conv>(d, layout, batch, buffers, w, place * 4, row0, count, layer);
+  place -= places.conv;
+  if (place < places.pairs) return RotateRows<kRows, T>(d, buffers, place, row0, count);
+  place -= places.pairs;
+  if (place < places.values) {
+    for (std::int64_t row = row0; row < row0 + count; ++row) {
+      const float4 v = FourOf(buffers.wide + row * d.wide + d.v + place * 4);
+      StoreFour(static_cast<T*>(buffers.v) + (row * places.values + place) * 4, v.x, v.y, v.z, v.w);
+    }
+    return;
+  }
+  place -= places.values;
+  if (place >= places.steps) return;
+  for (std::int64_t row = row0; row < row0 + count; ++row)
+    TimeStep<T>(d, buffers, w, row, place);
+}
+
+/// By a call's size, as a row's numbers do not depend on it: many rows share their taps, few are
+/// spread out.
+constexpr std::int64_t kFewRows = 512;
+
+template <typename Function>
+void EachPrecision(const StageContext& c, const Function& f) {
+  if (c.layout.chunked) {
+    f.template operator()<Bf16, Bf16>();
+  } else if (c.bf16) {
+    f.template operator()<Bf16, float>();
+  } else {
+    f.template operator()<float, float>();
+  }
 }
 
 }  // namespace
 
-void PostIn(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
+void PostInPlain(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
   const LaunchShape rows{dim3(static_cast<unsigned>(c.batch.rows)), dim3(kThreads), 0,
                          Threads::kIndependent};
-  const auto run = [&](auto kernel) {
-    Launch("post_in", kernel, rows, c.stream, c.dims, c.layout, c.batch, c.buffers, w, layer);
+  EachPrecision(c, [&]<typename T, typename Conv>() {
+    Launch("post_in", PostInKernel<T, Conv>, rows, c.stream, c.dims, c.layout, c.batch, c.buffers,
+           w, layer);
+  });
+}
+
+bool HasPostInFours(const Dims& d) {
+  return d.taps == 4 && d.channels % 4 == 0 && d.wide % 4 == 0 && d.x % 4 == 0 && d.q % 4 == 0 &&
+         d.k % 4 == 0 && d.v % 4 == 0 && d.head_dim % 8 == 0;
+}
+
+void PostInFours(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
+  const std::int64_t columns = CeilDiv(Places(c.dims).all(), kFoursThreads);
+  const auto run = [&](auto kernel, std::int64_t rows) {
+    const LaunchShape shape{dim3(static_cast<unsigned>(columns),
+                                 static_cast<unsigned>(CeilDiv(c.batch.rows, rows))),
+                            dim3(kFoursThreads), 0, Threads::kIndependent};
+    Launch("post_in_fours", kernel, shape, c.stream, c.dims, c.layout, c.batch, c.buffers, w,
+           layer);
   };
-  if (c.layout.chunked) {
-    run(PostInKernel<Bf16, Bf16>);
-  } else if (c.bf16) {
-    run(PostInKernel<Bf16, float>);
+  EachPrecision(c, [&]<typename T, typename Conv>() {
+    if (c.batch.rows < kFewRows) {
+      run(PostInFoursKernel<T, Conv, 1>, 1);
+    } else {
+      run(PostInFoursKernel<T, Conv, 8>, 8);
+    }
+  });
+}
+
+void PostIn(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
+  if (HasPostInFours(c.dims)) {
+    PostInFours(c, w, layer);
   } else {
-    run(PostInKernel<float, float>);
+    PostInPlain(c, w, layer);
   }
 }
 

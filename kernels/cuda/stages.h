@@ -53,6 +53,7 @@ struct StageContext {
   Buffers buffers;
   bool bf16;
   Stream stream;
+  bool wgmma = false;  // the card has warpgroup products (sm_90a): kernels that use them run
 };
 
 /// Residual stream = embedding row * multiplier; cos and sin of every row's RoPE angles, in double.
@@ -62,6 +63,10 @@ void RmsNorm(const StageContext& c, const float* x, const float* weight, std::in
              void* normed);
 /// From the wide product's rows: conv + silu, time steps, RoPE, keys and values to the rows.
 void PostIn(const StageContext& c, const LayerPointers& w, std::int64_t layer);
+/// Its two kernels, with the same bits: for any shape, and where rows are of fours and taps four.
+void PostInPlain(const StageContext& c, const LayerPointers& w, std::int64_t layer);
+void PostInFours(const StageContext& c, const LayerPointers& w, std::int64_t layer);
+bool HasPostInFours(const Dims& dims);
 /// The SSM recurrence, its gate (unless there is a norm), into the first columns of mixed.
 void Scan(const StageContext& c, const LayerPointers& w, std::int64_t layer);
 /// What kept segments leave for later calls: keys and values to the pages, recent inputs. After the
