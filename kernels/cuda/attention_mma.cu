@@ -157,6 +157,7 @@ template <int kHd>
 __global__ void __launch_bounds__(kThreads)
     MmaKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers, std::int64_t layer,
               float scale, std::int64_t ldo) {
+  WaitForKernelBefore();
   H1_DYNAMIC_SHARED(shared);
   const AttentionTile tile = batch.tiles[blockIdx.x];
   const DeviceSegment segment = batch.segments[tile.segment];

@@ -17,6 +17,7 @@ template <typename T>
 __global__ void __launch_bounds__(kThreads)
     PlainKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers, std::int64_t layer,
                 float scale, std::int64_t ldo) {
+  WaitForKernelBefore();
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t item = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / kWarp;
   if (item >= batch.rows * d.heads) return;

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kKeys = 128, kQueryRows = 128, kGroupRows = 64;
 constexpr int kHalf = kKeys / 2;  // keys that lie in one page
-constexpr int kThreads = 384, kSlots = 4, kInFlight = 2;
+constexpr int kThreads = 384, kSlots = 4;
 constexpr float kLog2E = 1.4426950408889634F;
 static_assert(kPageTokens == kHalf);
 static_assert(kKeys % kKeyTile == 0 && kQueryRows == kAttentionRows);
@@ -96,27 +96,13 @@ template <int kHd>
 H1_DEVICE void Produce(const Dims& d, const StateLayout& layout, const DeviceBatch& batch,
                        const Buffers& buffers, const DeviceSegment& segment, const Work& at,
                        Shared<kHd>& shared) {
-  const auto arrive = [&](int slot) {  // what this thread copied may be multiplied
-    StoreFence();
-    BarrierArrive(shared.full + slot);
-  };
-  const int loads = 2 * at.tiles();
   Ring ring;
-  int arrived = 0;  // slot
-  for (int j = 0; j < loads; ++j, ring.Next()) {
-    BarrierWait(shared.empty + ring.slot, ring.phase ^ 1);
+  for (int j = 0; j < 2 * at.tiles(); ++j, ring.Next()) {
+    BarrierWait(shared.empty + ring.slot, ring.phase ^ 1);  // free from the start
     CopyLoad<kHd>(d, layout, batch, buffers, segment, at, j, shared.tiles[ring.slot]);
-    CopyCommit();
-    if (j < kInFlight) continue;
-    CopyWait<kInFlight>();
-    arrive(arrived);
-    arrived = (arrived + 1) % kSlots;
+    CopyArrive(shared.full + ring.slot);
   }
   CopyWait<0>();
-  for (int j = loads < kInFlight ? 0 : loads - kInFlight; j < loads; ++j) {
-    arrive(arrived);
-    arrived = (arrived + 1) % kSlots;
-  }
 }
 
 /// A consumer's 64 query rows; rows past the segment's last token repeat it.
@@ -135,6 +121,13 @@ H1_DEVICE void CopyQueries(const Dims& d, const Buffers& buffers, const DeviceSe
   CopyCommit();
   CopyWait<0>();
   StoreFence();
+}
+
+/// Until a load is there, for products to read.
+template <int kHd>
+H1_DEVICE void WaitForLoad(const Ring& ring, Shared<kHd>& shared) {
+  BarrierWait(shared.full + ring.slot, ring.phase);
+  StoreFence();  // the copies were ordinary ones
 }
 
 /// s = queries times keys; asynchronous.
@@ -233,7 +226,7 @@ H1_DEVICE void Consume(const Work& at, Rows& rows, float scale, Shared<kHd>& sha
     if (leader) BarrierArrive(shared.empty + at_slot.slot);
   };
   const auto step_rows = [&] { rows.seen[0] -= kKeys, rows.seen[1] -= kKeys; };
-  BarrierWait(shared.full + ring.slot, ring.phase);
+  WaitForLoad(ring, shared);
   if (rows.tiles > 0) {
     Scores<kHd>(q, shared.tiles[ring.slot], s);
     WgmmaWait<0>();
@@ -244,15 +237,16 @@ H1_DEVICE void Consume(const Work& at, Rows& rows, float scale, Shared<kHd>& sha
   release(ring);
   ring.Next(), values = ring, ring.Next();
   const auto step = [&](int t, auto softmax) {
-    BarrierWait(shared.full + ring.slot, ring.phase);
+    WaitForLoad(ring, shared);
     Scores<kHd>(q, shared.tiles[ring.slot], s);
-    BarrierWait(shared.full + values.slot, values.phase);
+    WaitForLoad(values, shared);
     Values<kHd>(weights, shared.tiles[values.slot], t > 1, out);
     WgmmaWait<1>();
     WgmmaHold(s);
     release(ring);
     step_rows();
     softmax();
+    WgmmaHold(s);  // the exponentials run beside the product of the values
     WgmmaWait<0>();
     WgmmaHold(out);
     release(values);
@@ -266,7 +260,7 @@ H1_DEVICE void Consume(const Work& at, Rows& rows, float scale, Shared<kHd>& sha
     step(t, [&] { Softmax<false>(s, rows.seen, scale, max, sum, alpha); });
   for (; t < rows.tiles; ++t)
     step(t, [&] { Softmax<true>(s, rows.seen, scale, max, sum, alpha); });
-  BarrierWait(shared.full + values.slot, values.phase);
+  WaitForLoad(values, shared);
   if (rows.tiles > 0) {
     Values<kHd>(weights, shared.tiles[values.slot], rows.tiles > 1, out);
     WgmmaWait<0>();
@@ -309,6 +303,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     WgmmaKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers, std::int64_t layer,
                 float scale, std::int64_t ldo) {
 #if defined(H1_CUDA_EMULATION) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  WaitForKernelBefore();
   H1_DYNAMIC_SHARED(bytes);
   auto& shared = *reinterpret_cast<Shared<kHd>*>(bytes);
   const AttentionTile tile = batch.tiles[blockIdx.x];

@@ -90,9 +90,9 @@ class CudaBackend final : public Backend {
     if (moved) recorded_.reset();
     const DeviceBatch tables =
         SendBatch(batch, tables_.host.bytes(), tables_.device.bytes(), stream_);
-    const StageContext context{Dims(shape_),    slots_.layout(), tables,
-                               work_.buffers(), bf16_,           stream_,
-                               gemm_ == GemmKind::kWgmma};
+    const StageContext context{
+        Dims(shape_), slots_.layout(),          tables, work_.buffers(), bf16_,
+        stream_,      gemm_ == GemmKind::kWgmma};
     Compute(context, batch);
     Synchronize(stream_);
     H1_RETURN_IF_ERROR(TakeError());

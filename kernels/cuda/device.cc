@@ -67,6 +67,18 @@ void ProfileReport() {
   g_times.clear();
 }
 
+bool MayStartEarly(Stream stream) {
+  static const bool can = [] {
+    int major = 0;
+    return std::getenv("H1BENCH_CUDA_NO_OVERLAP") == nullptr &&
+           cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0) == cudaSuccess &&
+           major >= 9;
+  }();
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  return can && cudaStreamIsCapturing(stream, &status) == cudaSuccess &&
+         status == cudaStreamCaptureStatusActive;
+}
+
 Status TakeError() {
   Status out = std::move(g_first_error);
   g_first_error = Status::Ok();

@@ -14,7 +14,7 @@ void Gemm(const GemmArgs& args, GemmKind kind, Stream stream) {
     case GemmKind::kMma:
       return GemmMma(args, stream);
     case GemmKind::kWgmma:
-      return GemmWgmma(args, WgmmaTokenTile(args.rows), stream);
+      return GemmWgmma(args, WgmmaTileFor(args), stream);
   }
 }
 

@@ -48,9 +48,16 @@ void Gemm(const GemmArgs& args, GemmKind kind, Stream stream);
 /// The kernels by themselves, for tests and benchmarks.
 void GemmPlain(const GemmArgs& args, bool bf16, Stream stream);  // SIMT, fp32 chain
 void GemmMma(const GemmArgs& args, Stream stream);               // mma.sync, bf16
-/// wgmma on Hopper (sm_90a), bf16, with tiles of 16, 32, 64, 128 or 256 tokens.
-void GemmWgmma(const GemmArgs& args, int token_tile, Stream stream);
-int WgmmaTokenTile(std::int64_t rows);
+/// A tile of wgmma products: 16, 32, 64, 128 or 256 tokens by 8 to 128 rows of the weight.
+struct WgmmaTile {
+  int tokens, weights;
+};
+/// Rows in eights; SwiGLU takes them in sixteens, 256 tokens in 64s.
+bool IsWgmmaTile(const WgmmaTile& tile, Epilogue epilogue);
+/// The tile with the least predicted time; any choice gives the same bits.
+WgmmaTile WgmmaTileFor(const GemmArgs& args);
+/// wgmma on Hopper (sm_90a), bf16.
+void GemmWgmma(const GemmArgs& args, const WgmmaTile& tile, Stream stream);
 /// Tile of tokens that GemmMma takes for so many rows; any choice gives the same bits.
 int MmaTokenTile(std::int64_t rows);
 

@@ -14,12 +14,13 @@ struct Rows {
   float scale[2], bias[2];
   bool there[2];
 };
-H1_DEVICE Rows RowsOf(const GemmArgs& a, std::int64_t n) {
+/// `end`: of the tile's rows.
+H1_DEVICE Rows RowsOf(const GemmArgs& a, std::int64_t n, std::int64_t end) {
   Rows out;
   H1_UNROLL
   for (int i = 0; i < 2; ++i) {
     const std::int64_t row = n + 8 * i;
-    out.there[i] = row < a.n;
+    out.there[i] = row < a.n && row < end;
     const bool add = a.epilogue == Epilogue::kAdd;
     out.scale[i] = add ? a.factor : a.scale != nullptr && out.there[i] ? a.scale[row] : 1.0F;
     out.bias[i] = a.bias != nullptr && out.there[i] ? a.bias[row] : 0.0F;
@@ -30,9 +31,10 @@ H1_DEVICE Rows RowsOf(const GemmArgs& a, std::int64_t n) {
 /// The same arithmetic as Finish (gemm.h), for a thread's whole share: what depends on the weight
 /// row is read once, and the residual's old values before the first store.
 template <int kTokens>
-H1_DEVICE void FinishTile(const GemmArgs& a, std::int64_t row0, std::int64_t n, int lane,
-                          const float (&sum)[kTokens / 2]) {
+H1_DEVICE void FinishTile(const GemmArgs& a, std::int64_t row0, std::int64_t n, std::int64_t end,
+                          int lane, const float (&sum)[kTokens / 2]) {
   if (a.epilogue == Epilogue::kSwiGlu) {
+    if (n >= end) return;  // a tile ends with whole eights of gate and up
     H1_UNROLL
     for (int j = 0; j < kTokens / 8; ++j) {
       const std::int64_t token = row0 + j * 8 + lane % 4 * 2;
@@ -41,7 +43,7 @@ H1_DEVICE void FinishTile(const GemmArgs& a, std::int64_t row0, std::int64_t n, 
     }
     return;
   }
-  const Rows rows = RowsOf(a, n);
+  const Rows rows = RowsOf(a, n, end);
   const bool add = a.epilogue == Epilogue::kAdd;
   float* out = static_cast<float*>(a.out) + (row0 + lane % 4 * 2) * a.ldo + n;
   const std::int64_t left = a.rows - row0 - lane % 4 * 2;
@@ -78,7 +80,7 @@ H1_DEVICE void StoreTileByCopies(const GemmArgs& a, const TensorMap* out, int ro
   const int lane = thread % kWarp, warp = thread / kWarp % 4, n = warp * 16 + lane / 4;
   const bool leader = thread % 128 == 0, swiglu = a.epilogue == Epilogue::kSwiGlu;
   const int i0 = n0 / 2, i = warp * 8 + lane / 4;  // SwiGLU: of the output's columns
-  const Rows rows = RowsOf(a, n0 + n);
+  const Rows rows = RowsOf(a, n0 + n, a.n);
   float gate_bias = 0, up_bias = 0;
   if (swiglu && i0 + i < a.columns) {
     gate_bias = a.bias != nullptr ? a.bias[i0 + i] : 0.0F;

@@ -40,6 +40,7 @@ H1_DEVICE void CopyStage(const GemmArgs& a, std::int64_t n0, std::int64_t row0, 
 /// 8 warps: 4 along the weights (32 rows each), 2 along the tokens.
 template <int kTokens>
 __global__ void __launch_bounds__(kThreads) MmaKernel(GemmArgs a) {
+  WaitForKernelBefore();
   H1_DYNAMIC_SHARED(shared);
   constexpr int kStageBytes = (kWeights + kTokens) * 128;
   constexpr int kColumns = kTokens / 16;  // n8 tiles of a warp

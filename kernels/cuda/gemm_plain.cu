@@ -10,6 +10,7 @@ constexpr int kTile = 64, kStep = 16, kThreads = 256;
 /// less than one long chain.
 template <typename In>
 __global__ void __launch_bounds__(kThreads) PlainKernel(GemmArgs a) {
+  WaitForKernelBefore();
   H1_SHARED(float, weights, kStep * (kTile + 1));
   H1_SHARED(float, tokens, kStep * (kTile + 1));
   const std::int64_t k_padded = RoundUp(a.k, kPadK);

@@ -80,6 +80,7 @@ H1_DEVICE void AddTile(const unsigned char* shared, const TensorMap* map, int co
   });
 }
 H1_DEVICE void StoreFence() {}
+H1_DEVICE void CopyArrive(Barrier* b) { BarrierArrive(b); }
 H1_DEVICE void StoreCommit() {}
 template <int kLeft>
 H1_DEVICE void StoreReadWait() {}
@@ -150,7 +151,14 @@ H1_DEVICE void AddTile(const unsigned char* shared, const TensorMap* map, int co
       "r"(SharedAddress(shared)), "r"(column), "r"(row)
       : "memory");
 }
+/// Orders what ordinary accesses to shared memory did before with what the copy engine and
+/// warpgroup products do after; in the thread that wrote, or in one that waited for it.
 H1_DEVICE void StoreFence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+/// Arrives once this thread's CopyAsync16 so far are there.
+H1_DEVICE void CopyArrive(Barrier* b) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(SharedAddress(b))
+               : "memory");
+}
 H1_DEVICE void StoreCommit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
 template <int kLeft>
 H1_DEVICE void StoreReadWait() {

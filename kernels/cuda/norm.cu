@@ -53,6 +53,7 @@ template <typename T>
 __global__ void __launch_bounds__(kThreads)
     NormKernel(const float* x, const float* weight, std::int64_t hidden, float eps, T* out,
                std::int64_t ldo) {
+  WaitForKernelBefore();
   const float* from = x + static_cast<std::int64_t>(blockIdx.x) * hidden;
   T* to = out + static_cast<std::int64_t>(blockIdx.x) * ldo;
   NormSum<T> sum = 0;
@@ -67,6 +68,7 @@ template <typename T>
 __global__ void __launch_bounds__(kThreads)
     GateNormKernel(Dims d, const float* y, const float* wide, const float* weight, T* mixed,
                    std::int64_t ldo) {
+  WaitForKernelBefore();
   const GateRow<T> row(d, y, wide, weight, mixed, ldo);
   NormSum<T> sum = 0;
   for (std::int64_t i = threadIdx.x; i < row.size; i += kThreads) {
@@ -106,6 +108,7 @@ __global__ void __launch_bounds__(kThreads)
     NormFoursKernel(const float* x, const float* weight, std::int64_t hidden, float eps, T* out,
                     std::int64_t ldo) {
   using Row = RowOfFours<kFours>;
+  WaitForKernelBefore();
   const float* from = x + static_cast<std::int64_t>(blockIdx.x) * hidden;
   T* to = out + static_cast<std::int64_t>(blockIdx.x) * ldo;
   Row v;
@@ -134,6 +137,7 @@ __global__ void __launch_bounds__(kThreads)
     GateNormFoursKernel(Dims d, const float* y, const float* wide, const float* weight, T* mixed,
                         std::int64_t ldo) {
   using Row = RowOfFours<kFours>;
+  WaitForKernelBefore();
   const GateRow<T> row(d, y, wide, weight, mixed, ldo);
   Row v, gate;
   NormSum<T> sum = 0;

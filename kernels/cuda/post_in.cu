@@ -67,6 +67,7 @@ template <typename T, typename Conv>
 __global__ void __launch_bounds__(kThreads)
     PostInKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers, LayerPointers w,
                  std::int64_t layer) {
+  WaitForKernelBefore();
   const std::int64_t row = blockIdx.x;
   const DeviceSegment segment = batch.segments[batch.segment_of[row]];
   Convolve(d, layout, segment, w, buffers.wide, row, layer, static_cast<Conv*>(buffers.conv));
@@ -163,6 +164,7 @@ template <typename T, typename Conv, int kRows>
 __global__ void __launch_bounds__(kFoursThreads)
     PostInFoursKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers,
                       LayerPointers w, std::int64_t layer) {
+  WaitForKernelBefore();
   const Places places(d);
   int place = static_cast<int>(blockIdx.x) * kFoursThreads + static_cast<int>(threadIdx.x);
   const std::int64_t row0 = static_cast<std::int64_t>(blockIdx.y) * kRows;

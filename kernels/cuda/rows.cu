@@ -11,6 +11,7 @@ unsigned Blocks(std::int64_t n) { return static_cast<unsigned>(n); }
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     EmbedKernel(Dims d, DeviceBatch batch, const T* table, float* x) {
+  WaitForKernelBefore();
   const std::int64_t row = blockIdx.x;
   const T* from = table + batch.ids[row] * RoundUp(d.hidden, kPadK);
   for (std::int64_t i = threadIdx.x; i < d.hidden; i += kThreads)
@@ -20,6 +21,7 @@ __global__ void __launch_bounds__(kThreads)
 __global__ void __launch_bounds__(kThreads)
     AnglesKernel(DeviceBatch batch, std::int64_t head_dim, double rope_base, float* cos_out,
                  float* sin_out) {
+  WaitForKernelBefore();
   const std::int64_t half = head_dim / 2, row = blockIdx.x;
   const double position = batch.positions[row];
   for (std::int64_t i = threadIdx.x; i < half; i += kThreads) {
@@ -34,6 +36,7 @@ template <typename T>
 __global__ void __launch_bounds__(kThreads)
     GatherKernel(DeviceBatch batch, const float* x, std::int64_t hidden, const T* mixed,
                  std::int64_t width, float* last_x, T* last_mixed) {
+  WaitForKernelBefore();
   const std::int64_t to = blockIdx.x, from = batch.asked[to];
   for (std::int64_t i = threadIdx.x; i < hidden; i += kThreads)
     last_x[to * hidden + i] = x[from * hidden + i];
@@ -54,6 +57,7 @@ H1_DEVICE void Better(float value, std::int32_t index, float& best, std::int32_t
 __global__ void __launch_bounds__(kHeadThreads)
     HeadKernel(DeviceBatch batch, std::int64_t first_asked, std::int64_t vocab, float multiplier,
                float* logits, HeadRow* rows, float* target_logits) {
+  WaitForKernelBefore();
   H1_SHARED(float, values, 32);
   H1_SHARED(std::int32_t, indices, 32);
   H1_SHARED(double, sums, 32);

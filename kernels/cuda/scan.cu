@@ -49,6 +49,7 @@ template <typename T, int kColumns, int kRows>
 __global__ void __launch_bounds__(kThreads)
     ScanKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers,
                const float* d_skip, std::int64_t layer, std::int64_t ldo) {
+  WaitForKernelBefore();
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t pieces = CeilDiv(d.ssm_head_dim, kRows);
   const std::int64_t item =

@@ -10,10 +10,13 @@ namespace h1bench::H1_CUDA_NAMESPACE::chunked {
 
 inline constexpr int kThreads = 128, kColumns = 64, kTile = 16, kTiles = kChunk / kTile;
 
-template <int kState>
+/// kRows: rows that the call asks for, which begin at a multiple of kTile: all of a chunk (kChunk)
+/// or the one tile (kTile) in which every segment's only row lies.
+template <int kState, int kRows>
 struct Shared {
-  unsigned char b[kChunk * kState * 2], c[kChunk * kState * 2];         // bf16, in swizzled panels
-  unsigned char x[kChunk * kColumns * 2], scores[kChunk * kChunk * 2];  // bf16, swizzled
+  static constexpr int kRowsAtOnce = kRows;
+  unsigned char b[kChunk * kState * 2], c[kRows * kState * 2];         // bf16, in swizzled panels
+  unsigned char x[kChunk * kColumns * 2], scores[kRows * kChunk * 2];  // bf16, swizzled
   float dt[kChunk], sum[kChunk], fold[kChunk];  // sum: s log2(e); fold: exp(s_63 - s_j) dt_j
 };
 
@@ -38,10 +41,11 @@ struct LanePlace {
   H1_DEVICE LanePlace(int row, int half)
       : row_bytes(static_cast<unsigned>(row) * 128),
         turn((static_cast<unsigned>(half) ^ (static_cast<unsigned>(row) & 7U)) << 4) {}
-  /// `rows`: a multiple of 8 further down.
+  /// `rows`: a multiple of 8 further down; of panels of kPanelRows.
+  template <int kPanelRows = kChunk>
   H1_DEVICE unsigned At(int k, int rows) const {
     const auto n = static_cast<unsigned>(k);
-    return n / 4 * (kChunk * 128) + row_bytes + static_cast<unsigned>(rows) * 128 +
+    return n / 4 * (kPanelRows * 128) + row_bytes + static_cast<unsigned>(rows) * 128 +
            (turn ^ (n % 4 * 32));
   }
 };
@@ -64,13 +68,15 @@ H1_DEVICE void CopyRows(const Bf16* from, std::int64_t stride, unsigned char* to
   }
 }
 
-/// The same with zeros past the last token, and tokens before the new ones from `recent`, if there.
-template <int kPieces>
+/// The same for rows [first, end) with zeros past the last token, and tokens before the new ones
+/// from `recent`, if there. `to`: panels of kRows rows, the first of which is row `first`.
+template <int kPieces, int kRows>
 H1_DEVICE void CopySome(const Bf16* from, std::int64_t stride, const Bf16* recent,
-                        std::int64_t recent_stride, const Chunk& chunk, unsigned char* to) {
-  for (int i = static_cast<int>(threadIdx.x); i < kChunk * kPieces; i += kThreads) {
-    const int row = i / kPieces, piece = i % kPieces;
-    unsigned char* const place = to + PanelSwizzled(row, piece, kChunk);
+                        std::int64_t recent_stride, const Chunk& chunk, int first, int end,
+                        unsigned char* to) {
+  for (int i = static_cast<int>(threadIdx.x); i < (end - first) * kPieces; i += kThreads) {
+    const int row = first + i / kPieces, piece = i % kPieces;
+    unsigned char* const place = to + PanelSwizzled(row - first, piece, kRows);
     if (row >= chunk.valid) {
       *reinterpret_cast<uint4*>(place) = make_uint4(0, 0, 0, 0);
     } else if (row >= chunk.fresh) {
@@ -82,14 +88,14 @@ H1_DEVICE void CopySome(const Bf16* from, std::int64_t stride, const Bf16* recen
 }
 
 /// x and B of the chunk's tokens, C of the new ones: on their way on return.
-template <int kState>
+template <int kState, int kRows>
 H1_DEVICE void CopyChunk(const Dims& d, const StateLayout& layout, const Buffers& buffers,
                          const DeviceSegment& segment, const Place& at, const Chunk& chunk,
-                         Shared<kState>& to) {
+                         Shared<kState, kRows>& to) {
   constexpr int kPieces = kState / 8;
   const std::int64_t b = d.ssm_inner + at.group * kState, c = b + d.ssm_groups * kState;
   const Bf16* const from = static_cast<const Bf16*>(buffers.conv) + chunk.first_row * d.channels;
-  if (chunk.fresh == 0 && chunk.valid == kChunk) {
+  if (kRows == kChunk && chunk.fresh == 0 && chunk.valid == kChunk) {
     CopyRows<kPieces>(from + b, d.channels, to.b);
     CopyRows<kPieces>(from + c, d.channels, to.c);
     CopyRows<kColumns / 8>(from + at.column, d.channels, to.x);
@@ -97,9 +103,13 @@ H1_DEVICE void CopyChunk(const Dims& d, const StateLayout& layout, const Buffers
     const Bf16* const recent =
         chunk.fresh > 0 ? RecentColumns(layout, segment.recent_in, 0, at.layer) : from;
     const std::int64_t stride = layout.chunk_columns;
-    CopySome<kPieces>(from + b, d.channels, recent + b, stride, chunk, to.b);
-    CopySome<kPieces>(from + c, d.channels, nullptr, 0, chunk, to.c);
-    CopySome<kColumns / 8>(from + at.column, d.channels, recent + at.column, stride, chunk, to.x);
+    // One tile of rows: nobody reads the tiles after it, unless the chunk ends.
+    const int first = kRows == kChunk ? 0 : chunk.fresh / kTile * kTile;
+    const int end = kRows == kChunk ? kChunk : first + kTile;
+    CopySome<kPieces, kChunk>(from + b, d.channels, recent + b, stride, chunk, 0, end, to.b);
+    CopySome<kPieces, kRows>(from + c, d.channels, nullptr, 0, chunk, first, end, to.c);
+    CopySome<kColumns / 8, kChunk>(from + at.column, d.channels, recent + at.column, stride, chunk,
+                                   0, end, to.x);
   }
   CopyCommit();
 }
@@ -122,8 +132,8 @@ H1_DEVICE void LoadSteps(const Dims& d, const StateLayout& layout, const Buffers
 
 /// Time steps, the sums s of dt A, and what a token weighs at the chunk's end. By one warp; a sum
 /// is a fixed tree over the tokens up to its own. `a`: A log2(e).
-template <int kState>
-H1_DEVICE void SumSteps(const float (&dt)[2], float a, int lane, Shared<kState>& to) {
+template <typename Shared>
+H1_DEVICE void SumSteps(const float (&dt)[2], float a, int lane, Shared& to) {
   float sum[2] = {dt[0] * a, dt[1] * a};
   H1_UNROLL
   for (int by = 1; by < kWarp; by *= 2) {

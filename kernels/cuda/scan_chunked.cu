@@ -25,16 +25,22 @@ using namespace chunked;
 
 constexpr float kLog2E = 1.4426950408889634F;
 
+/// Row of shared.c and shared.scores at which tile m begins.
+template <int kRows>
+H1_DEVICE int RowOfTile(int m) {
+  return kRows == kChunk ? m * kTile : 0;
+}
+
 /// Scores of tile m's rows with kCount tiles of tokens from tile n on:
 /// (C_t B_j) exp(s_t - s_j) dt_j, 0 for j > t.
-template <int kState, int kCount>
-H1_DEVICE void Score(const Place& at, int m, int n, Shared<kState>& shared) {
+template <int kCount, int kState, int kRows>
+H1_DEVICE void Score(const Place& at, int m, int n, Shared<kState, kRows>& shared) {
   const LanePlace first = Rows16(at.lane), second = Rows8(at.lane);
   float out[kCount][2][4] = {};
   H1_UNROLL
   for (int k = 0; k < kState / 16; ++k) {
     unsigned c[4];
-    LoadMatrix4(c, shared.c + first.At(k, m * kTile));
+    LoadMatrix4(c, shared.c + first.At<kRows>(k, RowOfTile<kRows>(m)));
     H1_UNROLL
     for (int i = 0; i < kCount; ++i) {
       unsigned b[4];
@@ -56,35 +62,36 @@ H1_DEVICE void Score(const Place& at, int m, int n, Shared<kState>& shared) {
       const int row = t + half * 8;
       const float low = raw[0] * (exp2f(sum[half] - sum_j.x) * dt_j.x);
       const float high = raw[1] * (exp2f(sum[half] - sum_j.y) * dt_j.y);
-      *reinterpret_cast<unsigned*>(shared.scores + Swizzled(row, j / 8) + pair * 2) =
+      *reinterpret_cast<unsigned*>(
+          shared.scores + Swizzled(row - m * kTile + RowOfTile<kRows>(m), j / 8) + pair * 2) =
           PackBf16(j <= row ? low : 0.0F, j + 1 <= row ? high : 0.0F);
     }
   }
 }
 
 /// The scores that the chunk's new rows need, shared out among the warps.
-template <int kState>
-H1_DEVICE void Scores(const Place& at, int first_m, int last_m, Shared<kState>& shared) {
-  if (last_m - first_m == 1) {
-    if (at.warp <= first_m) Score<kState, 1>(at, first_m, at.warp, shared);
+template <int kState, int kRows>
+H1_DEVICE void Scores(const Place& at, int first_m, int last_m, Shared<kState, kRows>& shared) {
+  if (kRows == kTile || last_m - first_m == 1) {
+    if (at.warp <= first_m) Score<1>(at, first_m, at.warp, shared);
     return;
   }
   // Neighbouring blocks give their longest row of tiles to different schedulers.
   switch (blockIdx.x % 2 == 0 ? at.warp : kTiles - 1 - at.warp) {
     case 0:
-      return Score<kState, 1>(at, 0, 0, shared);
+      return Score<1>(at, 0, 0, shared);
     case 1:
-      return Score<kState, 2>(at, 1, 0, shared);
+      return Score<2>(at, 1, 0, shared);
     case 2:
-      return Score<kState, 3>(at, 2, 0, shared);
+      return Score<3>(at, 2, 0, shared);
     default:
-      return Score<kState, 4>(at, 3, 0, shared);
+      return Score<4>(at, 3, 0, shared);
   }
 }
 
 /// What the state at the chunk's start brings to kCount tiles of rows.
-template <int kState, int kCount>
-H1_DEVICE void AddState(const Place& at, int m, const Shared<kState>& shared,
+template <int kCount, int kState, int kRows>
+H1_DEVICE void AddState(const Place& at, int m, const Shared<kState, kRows>& shared,
                         const float (&state)[kState / 8][4], float (&y)[kCount][2][4]) {
   const LanePlace first = Rows16(at.lane);
   H1_UNROLL
@@ -96,7 +103,7 @@ H1_DEVICE void AddState(const Place& at, int m, const Shared<kState>& shared,
     H1_UNROLL
     for (int i = 0; i < kCount; ++i) {
       unsigned c[4];
-      LoadMatrix4(c, shared.c + first.At(k, (m + i) * kTile));
+      LoadMatrix4(c, shared.c + first.At<kRows>(k, RowOfTile<kRows>(m) + i * kTile));
       Mma16x8x16(y[i][0], c, s[0], s[1]);
       Mma16x8x16(y[i][1], c, s[2], s[3]);
     }
@@ -113,8 +120,8 @@ H1_DEVICE void AddState(const Place& at, int m, const Shared<kState>& shared,
 }
 
 /// What the chunk's own tokens bring: scores times x.
-template <int kState, int kCount>
-H1_DEVICE void AddTokens(const Place& at, int m, const Shared<kState>& shared,
+template <int kCount, int kState, int kRows>
+H1_DEVICE void AddTokens(const Place& at, int m, const Shared<kState, kRows>& shared,
                          float (&y)[kCount][2][4]) {
   const LanePlace lane = Rows16(at.lane);
   H1_UNROLL
@@ -126,7 +133,7 @@ H1_DEVICE void AddTokens(const Place& at, int m, const Shared<kState>& shared,
     for (int i = 0; i < kCount; ++i) {
       if (k > m + i) continue;
       unsigned a[4];
-      LoadMatrix4(a, shared.scores + lane.At(k, (m + i) * kTile));
+      LoadMatrix4(a, shared.scores + lane.At(k, RowOfTile<kRows>(m) + i * kTile));
       Mma16x8x16(y[i][0], a, x[0], x[1]);
       Mma16x8x16(y[i][1], a, x[2], x[3]);
     }
@@ -157,9 +164,9 @@ H1_DEVICE void LoadGate(const Dims& d, const Buffers& buffers, const Place& at, 
 
 /// The rows' outputs of the warp's columns: gated into the products' input, or as they are where a
 /// norm follows. Rows that are not new are not written.
-template <int kState, int kCount>
+template <int kCount, typename Shared>
 H1_DEVICE void Write(const Dims& d, const Buffers& buffers, const Place& at, const Chunk& chunk,
-                     int m, float skip, std::int64_t ldo, const Shared<kState>& shared,
+                     int m, float skip, std::int64_t ldo, const Shared& shared,
                      const float2 (&z)[kCount * 4], const float (&y)[kCount][2][4]) {
   Bf16* const mixed = static_cast<Bf16*>(buffers.mixed) + chunk.first_row * ldo + at.column;
   float* const raw = buffers.y + chunk.first_row * d.ssm_inner + at.column;
@@ -183,21 +190,22 @@ H1_DEVICE void Write(const Dims& d, const Buffers& buffers, const Place& at, con
 }
 
 /// Outputs of kCount tiles of rows from tile m on.
-template <int kCount, int kState>
+template <int kCount, int kState, int kRows>
 H1_DEVICE void Outputs(const Dims& d, const Buffers& buffers, const Place& at, const Chunk& chunk,
                        int m, float skip, std::int64_t ldo, bool any_state,
-                       const Shared<kState>& shared, const float (&state)[kState / 8][4]) {
+                       const Shared<kState, kRows>& shared,
+                       const float (&state)[kState / 8][4]) {
   float y[kCount][2][4] = {};
-  if (any_state) AddState(at, m, shared, state, y);
+  if (any_state) AddState<kCount>(at, m, shared, state, y);
   float2 z[kCount * 4];
   LoadGate<kCount>(d, buffers, at, chunk, m, z);
-  AddTokens(at, m, shared, y);
-  Write(d, buffers, at, chunk, m, skip, ldo, shared, z, y);
+  AddTokens<kCount>(at, m, shared, y);
+  Write<kCount>(d, buffers, at, chunk, m, skip, ldo, shared, z, y);
 }
 
 /// The state at the chunk's end.
-template <int kState>
-H1_DEVICE void Fold(const Place& at, const Shared<kState>& shared, float (&state)[kState / 8][4]) {
+template <int kState, int kRows>
+H1_DEVICE void Fold(const Place& at, const Shared<kState, kRows>& shared, float (&state)[kState / 8][4]) {
   const LanePlace first = Rows8(at.lane), second = Rows16(at.lane);
   unsigned x[kTiles][4];  // of the warp's columns, weighed
   H1_UNROLL
@@ -233,12 +241,18 @@ H1_DEVICE Chunk ChunkAt(const DeviceSegment& segment, std::int64_t first) {
           left < kChunk ? static_cast<int>(left) : kChunk};
 }
 
-template <int kState>
-__global__ void __launch_bounds__(kThreads, kState == 256 ? 2 : 3)
+/// Blocks that share a multiprocessor: those of a decode step keep less and wait for memory more.
+constexpr int Blocks(int state, int rows) {
+  return (state == 256 ? 2 : 3) + (rows == kTile ? 1 : 0);
+}
+
+template <int kState, int kRows>
+__global__ void __launch_bounds__(kThreads, Blocks(kState, kRows))
     ChunkedKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers,
                   const float* a, const float* d_skip, std::int64_t layer, std::int64_t ldo) {
+  WaitForKernelBefore();
   H1_DYNAMIC_SHARED(bytes);
-  auto& shared = *reinterpret_cast<Shared<kState>*>(bytes);
+  auto& shared = *reinterpret_cast<Shared<kState, kRows>*>(bytes);
   const int thread = static_cast<int>(threadIdx.x);
   const int column = static_cast<int>(blockIdx.x) * kColumns;
   const int head = column / static_cast<int>(d.ssm_head_dim);
@@ -275,9 +289,9 @@ __global__ void __launch_bounds__(kThreads, kState == 256 ? 2 : 3)
     const int first_m = chunk.fresh / kTile, last_m = (chunk.valid + kTile - 1) / kTile;
     Scores(at, first_m, last_m, shared);
     __syncthreads();
-    if (last_m - first_m == 1) {
+    if (kRows == kTile || last_m - first_m == 1) {
       Outputs<1>(d, buffers, at, chunk, first_m, skip, ldo, any_state, shared, state);
-    } else {  // all tiles: what comes out for rows that are not new is not written
+    } else if constexpr (kRows == kChunk) {  // all tiles: what comes out for rows that are not new is not written
       Outputs<kTiles>(d, buffers, at, chunk, 0, skip, ldo, any_state, shared, state);
     }
     if (chunk.valid == kChunk) {
@@ -285,7 +299,7 @@ __global__ void __launch_bounds__(kThreads, kState == 256 ? 2 : 3)
       any_state = true;
     }
     first += kChunk;
-    if (first >= end) break;
+    if (kRows == kTile || first >= end) break;
     chunk = next;
     __syncthreads();
     CopyChunk(d, layout, buffers, segment, at, chunk, shared);
@@ -298,12 +312,12 @@ __global__ void __launch_bounds__(kThreads, kState == 256 ? 2 : 3)
         make_float4(state[n][0], state[n][1], state[n][2], state[n][3]);
 }
 
-template <int kState>
+template <int kState, int kRows>
 void Run(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
   const LaunchShape shape{dim3(static_cast<unsigned>(c.dims.ssm_inner / kColumns),
                                static_cast<unsigned>(c.batch.segment_count)),
-                          dim3(kThreads), sizeof(Shared<kState>)};
-  Launch("scan_chunked", ChunkedKernel<kState>, shape, c.stream, c.dims, c.layout, c.batch,
+                          dim3(kThreads), sizeof(Shared<kState, kRows>)};
+  Launch(kRows == kTile ? "scan_step" : "scan_chunked", ChunkedKernel<kState, kRows>, shape, c.stream, c.dims, c.layout, c.batch,
          c.buffers, w.a, w.d_skip, layer,
          RoundUp(c.dims.ssm_inner + c.dims.heads * c.dims.head_dim, kPadK));
 }
@@ -317,10 +331,11 @@ bool HasScanChunked(const ModelShape& s, bool bf16) {
 }
 
 void ScanChunked(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
+  const bool step = c.batch.rows == c.batch.segment_count;  // every segment is one row
   if (c.dims.ssm_state == 128) {
-    Run<128>(c, w, layer);
+    step ? Run<128, kTile>(c, w, layer) : Run<128, kChunk>(c, w, layer);
   } else {
-    Run<256>(c, w, layer);
+    step ? Run<256, kTile>(c, w, layer) : Run<256, kChunk>(c, w, layer);
   }
 }
 

@@ -109,6 +109,7 @@ __global__ void __launch_bounds__(kThreads, 4)
     StagedKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers,
                  const float* d_skip, std::int64_t layer, std::int64_t ldo) {
   constexpr int kColumns = kState / kWarp, kBlockRows = 4 * kRows;
+  WaitForKernelBefore();
   H1_DYNAMIC_SHARED(bytes);
   auto& shared = *reinterpret_cast<Shared<kState, kBlockRows>*>(bytes);
   const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;

@@ -16,6 +16,7 @@ using emulation::ThreadOrder;
 /// Reverses 64 numbers through shared memory, with or without the barrier that this needs.
 template <bool kBarrier>
 void ReverseKernel(const float* in, float* out) {
+  WaitForKernelBefore();
   H1_SHARED(float, shared, 64);
   const int i = static_cast<int>(threadIdx.x);
   shared[i] = in[i];
@@ -47,6 +48,14 @@ TEST(Emulation, AMissingBarrierShowsInSomeOrder) {
     always = always && IsReversed(Reverse<false>(order));
   }
   EXPECT_FALSE(always);
+}
+
+void HastyKernel(float* out) { out[threadIdx.x] = 1; }
+TEST(EmulationDeathTest, AKernelThatDoesNotWaitForTheOneBeforeEndsTheProgram) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  std::vector<float> out(32);
+  EXPECT_DEATH(Launch("hasty", HastyKernel, {dim3(1), dim3(32)}, 0, out.data()),
+               "hasty: a block does not wait for the kernel before");
 }
 
 void HalfKernel(int*) {
@@ -94,6 +103,7 @@ TEST(EmulationDeathTest, StepsOutsideSharedAndGlobalArraysAreSeen) {
 
 /// Shuffles, and the order of fibers, as CUDA defines them.
 void ShuffleKernel(int* out) {
+  WaitForKernelBefore();
   const int lane = static_cast<int>(threadIdx.x);
   out[lane] = __shfl_xor_sync(kAllLanes, lane, 5) * 100 + __shfl_sync(kAllLanes, lane, 7);
 }

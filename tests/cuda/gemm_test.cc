@@ -121,6 +121,10 @@ bool HasWgmma() {
 #endif
 }
 
+/// Every width, and heights below, at and above the 64 rows that a warpgroup has.
+constexpr WgmmaTile kTiles[] = {{16, 16}, {16, 128}, {32, 48},   {64, 32},  {64, 80},
+                                {64, 64}, {128, 48}, {128, 112}, {256, 64}, {256, 128}};
+
 struct Named {
   const char* name;
   bool bf16;
@@ -132,7 +136,7 @@ std::vector<Named> Kernels() {
       {"plain bf16", true, [](const GemmArgs& a) { GemmPlain(a, true, {}); }},
       {"mma", true, [](const GemmArgs& a) { GemmMma(a, {}); }}};
   if (HasWgmma()) {
-    for (const int tile : {16, 32, 64, 128, 256})
+    for (const WgmmaTile& tile : kTiles)
       out.push_back({"wgmma", true, [tile](const GemmArgs& a) { GemmWgmma(a, tile, {}); }});
   }
   return out;
@@ -187,12 +191,40 @@ TEST(CudaKernels, BitsDoNotDependOnTheTile) {
       }
     }
     if (!HasWgmma()) continue;
-    const std::vector<float> wide =
-        p.Run([](const GemmArgs& a) { GemmWgmma(a, 256, {}); }, epilogue);
-    for (const int tile : {16, 32, 64, 128}) {
-      const std::vector<float> narrow =
-          p.Run([&](const GemmArgs& a) { GemmWgmma(a, tile, {}); }, epilogue);
-      EXPECT_EQ(std::memcmp(wide.data(), narrow.data(), wide.size() * 4), 0) << tile;
+    const std::vector<float> wide = p.Run(
+        [](const GemmArgs& a) {
+          GemmWgmma(a, {256, 128}, {});
+        },
+        epilogue);
+    for (const int tokens : {16, 32, 64, 128, 256}) {
+      for (const int weights : {8, 24, 64, 72, 128}) {
+        const WgmmaTile tile{tokens, weights};
+        if (!IsWgmmaTile(tile, epilogue)) continue;
+        const std::vector<float> other =
+            p.Run([&](const GemmArgs& a) { GemmWgmma(a, tile, {}); }, epilogue);
+        EXPECT_EQ(std::memcmp(wide.data(), other.data(), wide.size() * 4), 0)
+            << tokens << " tokens by " << weights;
+      }
+    }
+  }
+}
+
+/// The choice is one that the kernel takes, and spreads a decode step's products over the card.
+TEST(CudaKernels, EveryChosenTileIsOne) {
+  for (const Epilogue epilogue : {Epilogue::kStore, Epilogue::kAdd, Epilogue::kSwiGlu}) {
+    for (const std::int64_t rows : {1, 16, 17, 64, 65, 200, 256, 300, 1024, 1025, 16384}) {
+      for (const std::int64_t n : {16, 1024, 3072, 8728, 24576, 130048}) {
+        GemmArgs args;
+        args.rows = rows, args.n = n, args.k = 3072, args.epilogue = epilogue;
+        const WgmmaTile tile = WgmmaTileFor(args);
+        EXPECT_TRUE(IsWgmmaTile(tile, epilogue)) << rows << " " << n;
+        if (n == 3072 && rows >= 64 && rows <= 256) {
+          EXPECT_GE(CeilDiv(n, tile.weights) * CeilDiv(rows, tile.tokens), 64) << rows;
+        }
+        if (rows > 1024) {
+          EXPECT_EQ(tile.tokens, 256);
+        }
+      }
     }
   }
 }

@@ -56,7 +56,7 @@ struct Machine {
   Body body = nullptr;
   void* closure = nullptr;
   const char* name = "";
-  bool together = true;
+  bool together = true, waited = false;
   struct Free {
     void operator()(unsigned char* p) const { std::free(p); }
   };
@@ -309,16 +309,20 @@ void Run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes, bool
     if (shared != nullptr)
       std::memset(shared, 0xFF, shared_bytes);  // NaN: nobody may rely on zeros
     machine.dynamic_shared = static_cast<unsigned char*>(shared);
+    machine.waited = false;
     RunBlock(grid, block,
              dim3(static_cast<unsigned>(i % grid.x), static_cast<unsigned>(i / grid.x % grid.y),
                   static_cast<unsigned>(i / grid.x / grid.y)),
              together);
+    if (!machine.waited) Die("a block does not wait for the kernel before (WaitForKernelBefore)");
     std::free(shared);
   }
   machine.live = 0;
   machine.static_shared.clear();
   current = nullptr;
 }
+
+void NoteWait() { machine.waited = true; }
 
 void Poll() { Yield(Wait::kPoll); }
 

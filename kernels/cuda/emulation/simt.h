@@ -63,6 +63,9 @@ struct ThreadContext {
 };
 extern constinit thread_local const ThreadContext* current;
 
+/// The kernel waits for the one before it; a launched kernel with a block that never does stops the
+/// program.
+void NoteWait();
 void BlockBarrier();
 void NamedBarrier(int id, int threads);
 /// Lets the other threads run before this one looks again; a block where everybody only looks stops
