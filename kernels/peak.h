@@ -17,12 +17,15 @@ struct MachinePeak {
 /// is cuBLASLt's where that library is installed; without it gflops is 0 and method says so.
 Result<MachinePeak> MeasurePeak(Device device, Precision precision, int threads);
 
-/// One matrix of a model: how fast our product of `rows` tokens is (bf16, the backend's kernel) and
-/// the fastest that the library finds when it may choose any algorithm for exactly these sizes.
+/// One matrix of a model: how fast our product of `rows` tokens is (bf16, the backend's kernel,
+/// results as the model takes them: fp32, added to the residual, or SwiGLU's) and the fastest that
+/// the library finds when it may choose any algorithm for exactly these sizes.
 struct ProductRate {
   std::string name;  // "in", "out", "gate_up", "down"
   std::int64_t n = 0, k = 0, rows = 0;
-  double gflops = 0, library_gflops = 0;  // library: 0 where there is none
+  double gflops = 0;
+  double library_gflops = 0;       // with results of the same type; 0 where there is no library
+  double library_bf16_gflops = 0;  // with bf16 results, which it stores in half the bytes
 };
 /// What one fixed order of sums costs. Only on a GPU.
 Result<std::vector<ProductRate>> MeasureProducts(Device device, const ModelShape& shape,

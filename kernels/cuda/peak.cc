@@ -80,6 +80,7 @@ constexpr std::int64_t kLtWorkspace = std::int64_t{64} << 20;
 struct Product {
   std::int64_t rows, n, k;
   bool bf16;
+  Epilogue epilogue = Epilogue::kStore;
   DeviceMemory in, weight, out, workspace;
   double flops() const {
     return 2.0 * static_cast<double>(rows) * static_cast<double>(n) * static_cast<double>(k);
@@ -101,7 +102,7 @@ void FillRandom(const DeviceMemory& to, bool bf16, Stream stream) {
 Result<Product> MakeProduct(std::int64_t rows, std::int64_t n, std::int64_t k, bool bf16,
                             Stream stream) {
   const std::int64_t element = bf16 ? 2 : 4;
-  Product p{rows, n, k, bf16, {}, {}, {}, {}};
+  Product p{rows, n, k, bf16, Epilogue::kStore, {}, {}, {}, {}};
   H1_ASSIGN_OR_RETURN(p.in, DeviceMemory::Allocate(rows * RoundUp(k, kPadK) * element));
   H1_ASSIGN_OR_RETURN(p.weight,
                       DeviceMemory::Allocate(RoundUp(n, kPadN) * RoundUp(k, kPadK) * element));
@@ -109,11 +110,13 @@ Result<Product> MakeProduct(std::int64_t rows, std::int64_t n, std::int64_t k, b
   H1_ASSIGN_OR_RETURN(p.workspace, DeviceMemory::Allocate(kLtWorkspace));
   FillRandom(p.in, bf16, stream);
   FillRandom(p.weight, bf16, stream);
+  FillZero(p.out.bytes(), p.out.size(), stream);
   return p;
 }
 
-/// GFLOP/s of the fastest algorithm that the library proposes; 0 when it has no way.
-double LibraryRate(CublasLt& lt, const Product& p, Stream stream) {
+/// GFLOP/s of the fastest algorithm that the library proposes; 0 when it has no way. Results of
+/// type `result`, added to what is there when the product's epilogue adds.
+double LibraryRate(CublasLt& lt, const Product& p, cudaDataType_t result, Stream stream) {
   const cudaDataType_t type = p.bf16 ? CUDA_R_16BF : CUDA_R_32F;
   cublasLtHandle_t handle = nullptr;
   if (lt.create(&handle) != CUBLAS_STATUS_SUCCESS) return 0;
@@ -127,7 +130,7 @@ double LibraryRate(CublasLt& lt, const Product& p, Stream stream) {
   const std::int64_t width = RoundUp(p.k, kPadK);
   lt.layout_create(&a, type, k, n, width);
   lt.layout_create(&b, type, k, rows, width);
-  lt.layout_create(&c, type, n, rows, RoundUp(p.n, kPadN));
+  lt.layout_create(&c, result, n, rows, RoundUp(p.n, kPadN));
   cublasLtMatmulPreference_t preference = nullptr;
   lt.preference_create(&preference);
   const auto workspace_bytes = static_cast<std::size_t>(kLtWorkspace);
@@ -136,11 +139,11 @@ double LibraryRate(CublasLt& lt, const Product& p, Stream stream) {
   cublasLtMatmulHeuristicResult_t found[8];
   int count = 0;
   lt.heuristic(handle, desc, a, b, c, c, preference, 8, found, &count);
-  const float one = 1, zero = 0;
+  const float one = 1, old = p.epilogue == Epilogue::kAdd ? 1 : 0;
   double best = 0;
   for (int i = 0; i < count; ++i) {
     const auto run = [&] {
-      lt.matmul(handle, desc, &one, p.weight.bytes(), a, p.in.bytes(), b, &zero, p.out.bytes(), c,
+      lt.matmul(handle, desc, &one, p.weight.bytes(), a, p.in.bytes(), b, &old, p.out.bytes(), c,
                 p.out.bytes(), c, &found[i].algo, p.workspace.bytes(), workspace_bytes, stream);
     };
     run();
@@ -155,7 +158,9 @@ double OwnRate(const Product& p, GemmKind kind, Stream stream) {
   GemmArgs args;
   args.in = p.in.bytes(), args.weight = p.weight.bytes();
   args.rows = p.rows, args.n = p.n, args.k = p.k, args.ldi = RoundUp(p.k, kPadK);
-  args.out = p.out.bytes(), args.ldo = p.n;
+  args.out = p.out.bytes(), args.epilogue = p.epilogue;
+  const bool swiglu = p.epilogue == Epilogue::kSwiGlu;
+  args.columns = p.n / 2, args.ldo = swiglu ? p.n / 2 : p.n;
   const auto run = [&] { Gemm(args, kind, stream); };
   run();
   return p.flops() / Fastest(5, stream, run) / 1e9;
@@ -166,7 +171,7 @@ Result<double> MatrixRate(Precision precision, Stream stream) {
   if (!lt.Open()) return 0.0;
   H1_ASSIGN_OR_RETURN(const Product product,
                       MakeProduct(kSide, kSide, kSide, precision == Precision::kBf16, stream));
-  return LibraryRate(lt, product, stream);
+  return LibraryRate(lt, product, product.bf16 ? CUDA_R_16BF : CUDA_R_32F, stream);
 }
 
 Result<double> CopyRate(Stream stream) {
@@ -206,9 +211,16 @@ Result<std::vector<ProductRate>> MeasureProducts(const ModelShape& shape, std::i
       {"gate_up", 2 * shape.intermediate, shape.hidden, rows},
       {"down", shape.hidden, shape.intermediate, rows}};
   for (ProductRate& rate : out) {
-    H1_ASSIGN_OR_RETURN(const Product product, MakeProduct(rows, rate.n, rate.k, true, stream));
+    H1_ASSIGN_OR_RETURN(Product product, MakeProduct(rows, rate.n, rate.k, true, stream));
+    product.epilogue = rate.name == "in"        ? Epilogue::kStore
+                       : rate.name == "gate_up" ? Epilogue::kSwiGlu
+                                                : Epilogue::kAdd;
     rate.gflops = OwnRate(product, kind, stream);
-    if (library) rate.library_gflops = LibraryRate(lt, product, stream);
+    if (!library) continue;
+    const bool halves = product.epilogue == Epilogue::kSwiGlu;
+    rate.library_gflops = LibraryRate(lt, product, halves ? CUDA_R_16BF : CUDA_R_32F, stream);
+    product.epilogue = Epilogue::kStore;
+    rate.library_bf16_gflops = LibraryRate(lt, product, CUDA_R_16BF, stream);
   }
   DestroyStream(stream);
   H1_RETURN_IF_ERROR(TakeError());

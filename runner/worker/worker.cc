@@ -6,12 +6,14 @@
 #include <fstream>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "base/json.h"
 #include "runner/engine/self_test.h"
 #include "runner/worker/client.h"
 #include "runner/worker/identity.h"
 #include "runner/worker/life.h"
+#include "runner/worker/outbox.h"
 #include "runner/worker/telemetry.h"
 
 namespace h1bench {
@@ -146,6 +148,7 @@ class Worker {
       H1_RETURN_IF_ERROR(Load(lease.variant()));
       // Before anything else: a worker that is refused for its probe has wasted nobody's time.
       v1::SubmitRequest proof = EmptyBatch(lease);
+      proof.set_memory_json(Usage());
       if (const Status proven = Submit(proof); !proven.ok()) {
         life_.Hold(0);
         return IsStale(proven) ? Status::Ok() : proven;
@@ -157,7 +160,13 @@ class Worker {
     v1::SubmitRequest batch = EmptyBatch(lease);
     std::size_t bytes = 0;
     auto flushed = SteadyClock::now();
-    Status submitted;
+    Outbox<v1::SubmitRequest> outbox([this](v1::SubmitRequest& full) { return Submit(full); });
+    bool taken = true;
+    const auto flush = [&](bool last) {
+      batch.set_last(last);
+      batch.set_memory_json(Usage());
+      taken = outbox.Put(std::exchange(batch, EmptyBatch(lease)));
+    };
     running_since_ = SteadyClock::now();
     if (telemetry_) telemetry_->Resume();
     const Status ran = engine_->Run(requests, [&](EngineResponse response) {
@@ -167,20 +176,17 @@ class Worker {
       const auto now = SteadyClock::now();
       if (batch.responses_size() >= kFlushResponses || bytes >= kFlushBytes ||
           now - flushed >= kFlushAfter) {
-        submitted = Submit(batch);
-        batch = EmptyBatch(lease);
+        flush(false);
         bytes = 0;
         flushed = now;
       }
-      return submitted.ok() && !life_.Lost() && !life_.Leaving();
+      return taken && !life_.Lost() && !life_.Leaving();
     });
     if (telemetry_) telemetry_->Pause();
     engine_seconds_ = EngineSeconds();
     running_since_.reset();
-    if (submitted.ok() && !life_.Lost()) {
-      batch.set_last(ran.ok());
-      if (batch.responses_size() > 0 || ran.ok()) submitted = Submit(batch);
-    }
+    if (taken && !life_.Lost() && (batch.responses_size() > 0 || ran.ok())) flush(ran.ok());
+    const Status submitted = outbox.Close();
     life_.Hold(0);
     if (!ran.ok() && ran.code() != StatusCode::kCancelled) return ran;
     return IsStale(submitted) ? Status::Ok() : submitted;
@@ -208,10 +214,14 @@ class Worker {
            std::chrono::duration<double>(SteadyClock::now() - *running_since_).count();
   }
 
-  /// Repeats until it is acknowledged or refused.
-  Status Submit(v1::SubmitRequest& batch) {
+  /// What the engine used so far.
+  std::string Usage() const {
     const Json gpu = telemetry_ ? ToJson(telemetry_->Name(), telemetry_->Usage()) : Json();
-    batch.set_memory_json(UsageJson(engine_->used_memory(), EngineSeconds(), gpu));
+    return UsageJson(engine_->used_memory(), EngineSeconds(), gpu);
+  }
+
+  /// Repeats until it is acknowledged or refused. In the outbox's thread.
+  Status Submit(v1::SubmitRequest& batch) {
     auto wait = std::chrono::milliseconds(100);
     while (true) {
       const Status status = client_.Submit(batch);
