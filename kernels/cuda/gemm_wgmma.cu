@@ -42,7 +42,7 @@ struct Room {
 struct TilePlace {
   std::int64_t weight, token;
 };
-H1_DEVICE TilePlace PlaceOf(std::int64_t block, std::int64_t weight_tiles,
+[[maybe_unused]] H1_DEVICE TilePlace PlaceOf(std::int64_t block, std::int64_t weight_tiles,
                             std::int64_t token_tiles) {
   const std::int64_t band = block / (kBand * weight_tiles);
   const std::int64_t left = token_tiles - band * kBand;
@@ -61,7 +61,7 @@ struct Cut {
 /// A thread's way through the ring, over all tiles.
 struct Ring {
   int stages, slot = 0, phase = 0;
-  H1_DEVICE void Next() {
+  [[maybe_unused]] H1_DEVICE void Next() {
     if (++slot == stages) slot = 0, phase ^= 1;
   }
 };
