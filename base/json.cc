@@ -1,20 +1,11 @@
 #include "base/json.h"
 
-#define RAPIDJSON_HAS_STDSTRING 1
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wclass-memaccess"
-#include <rapidjson/error/en.h>
-#include <rapidjson/memorystream.h>
-#include <rapidjson/reader.h>
-#pragma GCC diagnostic pop
-
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <unordered_set>
 
+#include "base/json_reader.h"
 #include "base/text.h"
 
 namespace h1bench {
@@ -224,7 +215,7 @@ Result<Json> ParseJson(std::string_view text, const JsonOptions& options) {
                               rapidjson::kParseNumbersAsStringsFlag |
                               rapidjson::kParseValidateEncodingFlag;
   Builder builder(options.max_depth);
-  rapidjson::Reader reader;
+  JsonReader reader;
   rapidjson::MemoryStream stream(text.data(), text.size());
   const rapidjson::ParseResult result =
       options.allow_nonfinite

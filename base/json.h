@@ -63,9 +63,16 @@ class Json {
   bool operator==(const Json&) const = default;
 
  private:
-  std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Array,
-               Object>
-      value_;
+  /// Not trivially copyable, on purpose: of alternatives that all move without throwing, libstdc++
+  /// 12 concludes that a variant always holds one, and destroys through a wild index when a copy
+  /// throws for want of memory.
+  struct Null {
+    Null() = default;
+    Null(const Null&) noexcept {}
+    Null& operator=(const Null&) noexcept { return *this; }
+    bool operator==(const Null&) const { return true; }
+  };
+  std::variant<Null, bool, std::int64_t, std::uint64_t, double, std::string, Array, Object> value_;
 };
 
 struct JsonOptions {

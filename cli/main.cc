@@ -1,5 +1,10 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <new>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -40,7 +45,37 @@ bool SuggestCommand(const CLI::App& app, int argc, char** argv) {
   return true;
 }
 
+constexpr const char* kOutOfMemory =
+    "h1bench: out of memory. What was acknowledged is on disk; try a smaller --batch or --memory, "
+    "fewer --workers, or a shorter max_length.\n";
+
+/// Memory may run out on any thread; then the process ends in order, as for every other failure.
+[[noreturn]] void OnTerminate() {
+  try {
+    if (const std::exception_ptr error = std::current_exception()) std::rethrow_exception(error);
+  } catch (const std::bad_alloc&) {
+    std::fputs(kOutOfMemory, stderr);
+    _exit(ExitCode({StatusCode::kResourceExhausted, ""}));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "h1bench: a bug, please report it: %s\n", error.what());
+  } catch (...) {
+  }
+  std::abort();
+}
+
+int RunChosen(const Command::Run& chosen) {
+  try {
+    const Status status = chosen();
+    if (!status.ok()) std::fprintf(stderr, "h1bench: %s\n", status.message().c_str());
+    return ExitCode(status);
+  } catch (const std::bad_alloc&) {
+    std::fputs(kOutOfMemory, stderr);
+    return ExitCode({StatusCode::kResourceExhausted, ""});
+  }
+}
+
 int Main(int argc, char** argv) {
+  std::set_terminate(OnTerminate);
   SetBuildInfo(CompiledBuildInfo());
   CLI::App app("h1bench: which Falcon-H1 is best for my accuracy, memory, speed and energy budget?",
                "h1bench");
@@ -81,9 +116,7 @@ int Main(int argc, char** argv) {
     std::fputs(kFirstSteps, stdout);
     return 0;
   }
-  const Status status = chosen();
-  if (!status.ok()) std::fprintf(stderr, "h1bench: %s\n", status.message().c_str());
-  return ExitCode(status);
+  return RunChosen(chosen);
 }
 
 }  // namespace

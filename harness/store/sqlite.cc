@@ -91,12 +91,13 @@ std::string Statement::Text(int column) const {
 Result<std::unique_ptr<Database>> Database::Open(const std::filesystem::path& file,
                                                  bool read_only) {
   if (RegisterVfs() != SQLITE_OK) return Internal("SQLite has no file system to work on");
-  sqlite3* handle = nullptr;
+  // Owned before it is there: where memory ends, nothing is left open.
+  std::unique_ptr<Database> database(new Database(nullptr, file.string()));
+  sqlite3*& handle = database->handle_;
   const int flags =
       (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
       SQLITE_OPEN_NOMUTEX;
   const int code = sqlite3_open_v2(file.c_str(), &handle, flags, kVfsName);
-  std::unique_ptr<Database> database(new Database(handle, file.string()));
   if (code != SQLITE_OK) return database->Error("cannot open the database");
   int reserved = kPageChecksumBytes;  // takes effect where the file is new
   if (!read_only) sqlite3_file_control(handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserved);
@@ -116,12 +117,12 @@ Database::~Database() { sqlite3_close_v2(handle_); }
 Status Database::Error(const std::string& what) const { return SqliteError(handle_, file_, what); }
 
 Result<Statement> Database::Prepare(std::string_view sql) {
-  sqlite3_stmt* statement = nullptr;
-  if (sqlite3_prepare_v2(handle_, sql.data(), static_cast<int>(sql.size()), &statement, nullptr) !=
-      SQLITE_OK) {
+  Statement prepared(nullptr, file_);  // owns the statement from the start
+  if (sqlite3_prepare_v2(handle_, sql.data(), static_cast<int>(sql.size()), &prepared.statement_,
+                         nullptr) != SQLITE_OK) {
     return Error("cannot prepare a query");
   }
-  return Statement(statement, file_);
+  return prepared;
 }
 
 Status Database::Execute(const std::string& sql) {

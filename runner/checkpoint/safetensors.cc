@@ -1,17 +1,9 @@
 #include "runner/checkpoint/safetensors.h"
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wclass-memaccess"
-#include <rapidjson/error/en.h>
-#include <rapidjson/memorystream.h>
-#include <rapidjson/reader.h>
-#pragma GCC diagnostic pop
-
 #include <algorithm>
 #include <numeric>
 
+#include "base/json_reader.h"
 #include "base/text.h"
 
 namespace h1bench {
@@ -206,7 +198,7 @@ Result<std::vector<NamedTensor>> Parse(std::span<const std::byte> bytes) {
         "complete?)",
         length, bytes.size() - 8, kMaxSafetensorsHeader);
   HeaderReader handler;
-  rapidjson::Reader reader;
+  JsonReader reader;
   rapidjson::MemoryStream stream(reinterpret_cast<const char*>(bytes.data()) + 8, length);
   constexpr unsigned kFlags =
       rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag;
