@@ -29,6 +29,9 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   ~MappedFile();
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  /// Gives the memory of the whole pages inside `part`, which lies in bytes(), back to the system;
+  /// who reads them again gets them from the file. Nothing happens for bytes of somebody else's.
+  void Forget(std::span<const std::byte> part) const;
 
  private:
   MappedFile(const std::byte* data, std::size_t size) : data_(data), size_(size) {}

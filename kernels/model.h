@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <span>
 #include <string>
@@ -94,6 +95,19 @@ struct ModelWeights {
   std::vector<LayerWeights> layers;
   TensorView final_norm;  // (d)
   TensorView lm_head;     // (V, d); the embedding's view when tied
+  /// Told of every big tensor that a backend has taken over into memory of its own, so that the
+  /// source need not stay in memory beside it. May be empty.
+  std::function<void(std::span<const std::byte>)> taken;
+
+  void Taken(const TensorView& view) const {
+    if (taken) taken(view.bytes);
+  }
+  /// The matrices of one layer.
+  void Taken(const LayerWeights& w) const {
+    for (const TensorView* view :
+         {&w.ssm_in, &w.ssm_out, &w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down})
+      Taken(*view);
+  }
 };
 
 }  // namespace h1bench

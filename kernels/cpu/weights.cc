@@ -68,10 +68,15 @@ void PackWeights(const ModelShape& s, const ModelWeights& weights, Precision pre
     Convert(weights.embedding, row * s.hidden, s.hidden, stored,
             out.embedding.data() + row * s.hidden * ActBytes(stored));
   });
-  for (const LayerWeights& layer : weights.layers) out.layers.push_back(PackLayer(s, layer, out));
+  weights.Taken(weights.embedding);
+  for (const LayerWeights& layer : weights.layers) {
+    out.layers.push_back(PackLayer(s, layer, out));
+    weights.Taken(layer);
+  }
   out.final_norm = ToFloats(weights.final_norm);
   const std::array<MatrixPart, 1> head = {{{&weights.lm_head, 0, 0}}};
   out.head = Linear(s.vocab, s.hidden, head, out.kind);
+  weights.Taken(weights.lm_head);
   out.bytes += out.embedding.size() + out.head.bytes() +
                static_cast<std::int64_t>(out.final_norm.size() * 4);
 }

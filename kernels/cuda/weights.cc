@@ -160,9 +160,12 @@ Result<DeviceModel> UploadModel(const ModelShape& s, const ModelWeights& weights
                       up.Matrix(s.vocab, s.hidden, Whole(weights.embedding), out.memory));
   H1_ASSIGN_OR_RETURN(out.head, up.Matrix(s.vocab, s.hidden, Whole(weights.lm_head), out.memory));
   H1_ASSIGN_OR_RETURN(out.final_norm, up.Vector(weights.final_norm, out.memory));
+  weights.Taken(weights.embedding);
+  weights.Taken(weights.lm_head);
   for (const LayerWeights& layer : weights.layers) {
     out.layers.emplace_back();
     H1_RETURN_IF_ERROR(UploadLayer(s, layer, up, out.layers.back()));
+    weights.Taken(layer);
   }
   out.bytes = up.bytes();
   H1_RETURN_IF_ERROR(TakeError());

@@ -157,6 +157,9 @@ Result<Checkpoint> Checkpoint::Open(const std::filesystem::path& folder) {
   checkpoint.chat_template_ = std::move(chat.chat_template);
   checkpoint.bos_token_ = std::move(chat.bos_token);
   checkpoint.files_ = std::move(set.files);
+  checkpoint.weights_.taken = [files = checkpoint.files_](std::span<const std::byte> bytes) {
+    for (const std::shared_ptr<MappedFile>& file : files) file->Forget(bytes);
+  };
   for (auto& [name, place] : set.tensors) {
     checkpoint.parameters_ += *ElementCount(place.view.shape);
     checkpoint.weight_bytes_ += static_cast<std::int64_t>(place.view.bytes.size());

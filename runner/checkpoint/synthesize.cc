@@ -139,6 +139,7 @@ void SetDimensions(const ModelShape& s, Json& root) {
 
 std::string MakeConfigJson(const ModelShape& s) {
   Json root;
+  root.Set("_name_or_path", kSyntheticName);
   root.Set("architectures", Json::Array{"FalconH1ForCausalLM"}).Set("model_type", "falcon_h1");
   root.Set("torch_dtype", "bfloat16").Set("hidden_act", "silu");
   SetDimensions(s, root);

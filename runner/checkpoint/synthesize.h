@@ -39,6 +39,9 @@ struct SynthesizeOptions {
 /// model.safetensors or shards with an index, all bf16. Asks the disk for room first.
 Status SynthesizeCheckpoint(const SynthesizeOptions& options);
 
+/// "_name_or_path" of such a config.json: tells that the weights are random.
+inline constexpr const char* kSyntheticName = "h1bench model synthesize";
+
 /// config.json of a shape in the released spelling. ParseModelConfig reads the same shape back.
 std::string MakeConfigJson(const ModelShape& shape);
 
