@@ -44,7 +44,7 @@ Status WatchDatabase(const Options& options) {
   v1::RunProgress run = DescribeRun(found);
   ProgressCounter counter;
   H1_RETURN_IF_ERROR(counter.Scan(*store, run.run()));
-  counter.Describe(run, {});
+  counter.Describe(run, {}, {});
   run.set_eta_seconds(-1);
   H1_ASSIGN_OR_RETURN(const std::vector<FailureRow> failures, store->Failures(run.run()));
   for (const FailureRow& failure : failures)

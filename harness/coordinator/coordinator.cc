@@ -1,6 +1,7 @@
 #include "harness/coordinator/coordinator.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/planted.h"
 #include "harness/coordinator/messages.h"
@@ -12,6 +13,10 @@ namespace h1bench {
 namespace {
 
 constexpr std::chrono::milliseconds kLongestPoll{20'000};
+/// Scores saved in one transaction, at most: a transaction each would be a wait for the disk each.
+/// Those not saved yet when the process dies are made again from the stored responses.
+constexpr std::size_t kScoresAtOnce = 2048;
+constexpr std::chrono::milliseconds kSaveScoresAfter{250};
 
 double Seconds(std::chrono::steady_clock::duration d) {
   return std::chrono::duration<double>(d).count();
@@ -41,7 +46,7 @@ Status Coordinator::Keep(Status status) {
 // --- runs ---
 
 Status Coordinator::StartRun(std::int64_t id, const std::string& identity,
-                             std::shared_ptr<const TaskSet> tasks) {
+                             std::shared_ptr<const TaskSet> tasks, const RunEstimate& estimate) {
   if (active_.count(id) > 0) return Status::Ok();
   H1_RETURN_IF_ERROR(Keep(store_.RevokeAllLeases(id)));
   H1_RETURN_IF_ERROR(Keep(Failpoint("start", ".leases_revoked")));
@@ -59,6 +64,7 @@ Status Coordinator::StartRun(std::int64_t id, const std::string& identity,
   run->limits = ChooseLimits(pending, options_.expected_workers);
   run->queue.Add(BuildShards(pending, run->limits));
   H1_RETURN_IF_ERROR(Keep(run->progress.Scan(store_, id)));
+  run->progress.Expect(estimate, run->started);
   H1_ASSIGN_OR_RETURN(const std::vector<std::int64_t> poisoned, store_.PoisonedSamples(id));
   run->poisoned = static_cast<std::int64_t>(poisoned.size());
   H1_RETURN_IF_ERROR(Keep(ScoreUnscored(*run)));
@@ -76,6 +82,7 @@ Status Coordinator::StartRun(std::int64_t id, const std::string& identity,
 Status Coordinator::CancelRun(std::int64_t id) {
   const auto found = active_.find(id);
   if (found == active_.end()) return NotFound("run {} is not being worked on here", id);
+  H1_RETURN_IF_ERROR(SaveScores(*found->second));
   for (const std::int64_t lease : leases_.OfRun(id)) {
     leases_.Remove(lease);
     H1_RETURN_IF_ERROR(Keep(store_.RevokeLease(lease, false).status()));
@@ -124,12 +131,24 @@ void Coordinator::AddScore(const ScoreResult& result) {
     run.cannot_score.insert(result.sample_id);
     return;
   }
-  if (Keep(store_.InsertScores({*result.score})).ok())
-    run.progress.Scored(result.sample_id, *result.score);
+  if (run.unsaved.empty()) run.unsaved_since = clock_.Steady();
+  run.unsaved.push_back(*result.score);
+  if (run.unsaved.size() >= kScoresAtOnce || shut_down_) (void)SaveScores(run);
+}
+
+Status Coordinator::SaveScores(Run& run) {
+  if (run.unsaved.empty()) return Status::Ok();
+  const std::vector<ScoreRow> scores = std::exchange(run.unsaved, {});
+  H1_RETURN_IF_ERROR(Keep(store_.InsertScores(scores)));
+  for (const ScoreRow& score : scores) run.progress.Scored(score.sample_id, score);
+  return Status::Ok();
 }
 
 void Coordinator::FinishIfDone(Run& run) {
-  if (!run.queue.empty() || run.scoring > 0 || !leases_.OfRun(run.id).empty()) return;
+  const bool done = run.queue.empty() && run.scoring == 0 && leases_.OfRun(run.id).empty();
+  const bool save = done || clock_.Steady() - run.unsaved_since >= kSaveScoresAfter;
+  if (save && !SaveScores(run).ok()) return;
+  if (!done) return;
   const auto look_again = [&]() -> Status {
     H1_RETURN_IF_ERROR(Requeue(run));
     H1_RETURN_IF_ERROR(ScoreUnscored(run));
@@ -138,6 +157,15 @@ void Coordinator::FinishIfDone(Run& run) {
   };
   if (!Keep(look_again()).ok()) return;
   if (run.queue.empty() && run.scoring == 0) active_.erase(run.id);
+}
+
+std::vector<ProgressCounter::InFlight> Coordinator::InFlightOf(const Run& run) {
+  std::vector<ProgressCounter::InFlight> out;
+  for (const std::int64_t id : leases_.OfRun(run.id)) {
+    const Lease& lease = *leases_.Find(id);
+    out.push_back({lease.since, &lease.remaining});
+  }
+  return out;
 }
 
 double Coordinator::Elapsed(const Run& run) const { return Seconds(clock_.Steady() - run.started); }
@@ -317,7 +345,9 @@ Result<v1::LeaseResponse> Coordinator::Grant(Run& run, Shard shard, const std::s
     *response.add_requests() = std::move(request).value();
     lease.remaining[id] = std::move(sample).value();
   }
+  lease.since = clock_.Steady();
   leases_.Add(std::move(lease));
+  if (run.first_lease_seconds < 0) run.first_lease_seconds = Elapsed(run);
   return response;
 }
 
@@ -381,6 +411,7 @@ Status Coordinator::Submit(const v1::SubmitRequest& request) {
     }
     lease->remaining.erase(sample);
   }
+  if (!rows.empty()) lease->since = clock_.Steady();
   if (request.last()) {
     std::vector<SampleRow> left;
     for (auto& [id, sample] : lease->remaining) left.push_back(std::move(sample));
@@ -447,6 +478,7 @@ void Coordinator::Tick() {
 
 void Coordinator::Shutdown() {
   shut_down_ = true;
+  for (auto& [id, run] : active_) (void)SaveScores(*run);
   for (Parked& parked : parked_)
     parked.call.respond(Unavailable("the coordinator is shutting down"), {});
   parked_.clear();
@@ -469,12 +501,13 @@ Result<v1::RunProgress> Coordinator::Progress(std::int64_t id) {
     out.set_poisoned(found->second->poisoned);
     AddFailures(found->second->failures, out);
     out.set_elapsed_seconds(Elapsed(*found->second));
-    found->second->progress.Describe(out, clock_.Steady());
+    out.set_first_lease_seconds(found->second->first_lease_seconds);
+    found->second->progress.Describe(out, clock_.Steady(), InFlightOf(*found->second));
     return out;
   }
   ProgressCounter counter;
   H1_RETURN_IF_ERROR(counter.Scan(store_, id));
-  counter.Describe(out, clock_.Steady());
+  counter.Describe(out, clock_.Steady(), {});
   H1_ASSIGN_OR_RETURN(const std::vector<std::int64_t> poisoned, store_.PoisonedSamples(id));
   out.set_poisoned(static_cast<std::int64_t>(poisoned.size()));
   H1_ASSIGN_OR_RETURN(const std::vector<FailureRow> failures, store_.Failures(id));

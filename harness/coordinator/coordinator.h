@@ -48,8 +48,9 @@ class Coordinator {
 
   /// Leases out what a stored run still lacks. `identity`: which engine may answer
   /// (RegisterRequest.identity).
+  /// `estimate`: what it is expected to take; may be empty.
   Status StartRun(std::int64_t run, const std::string& identity,
-                  std::shared_ptr<const TaskSet> tasks);
+                  std::shared_ptr<const TaskSet> tasks, const RunEstimate& estimate = {});
   Status CancelRun(std::int64_t run);
 
   Status Register(const v1::RegisterRequest& request, v1::RegisterResponse& response);
@@ -61,7 +62,8 @@ class Coordinator {
   /// Somebody saw the worker's process end: its leases are lost now, not after their time.
   void WorkerLost(const std::string& worker);
   void AddScore(const ScoreResult& result);
-  /// Expires leases, answers polls whose wait is over, finishes runs. Call it a few times a second.
+  /// Expires leases, saves scores, answers polls whose wait is over, finishes runs. Call it a few
+  /// times a second.
   void Tick();
   /// Answers every waiting poll; nothing is leased afterwards.
   void Shutdown();
@@ -94,11 +96,14 @@ class Coordinator {
     ShardLimits limits;
     ShardQueue queue;
     ProgressCounter progress;
-    std::int64_t scoring = 0;             // jobs on their way
+    std::int64_t scoring = 0;       // jobs on their way
+    std::vector<ScoreRow> unsaved;  // that came back, saved with the next ones or at a tick
+    Time unsaved_since{};
     std::set<std::int64_t> cannot_score;  // samples with an error, poisoned, or without a document
     std::int64_t poisoned = 0;
     std::vector<FailureRow> failures;
     Time started{};
+    double first_lease_seconds = -1;  // after `started`
   };
   struct Parked {
     LeaseCall call;
@@ -122,9 +127,11 @@ class Coordinator {
   Status Requeue(Run& run);
   Status ScoreUnscored(Run& run);
   void ScoreSample(Run& run, const SampleRow& sample, const ResponseRow& response);
+  Status SaveScores(Run& run);
   /// Ends the run when nothing is left to do; looks again in the store first.
   void FinishIfDone(Run& run);
   double Elapsed(const Run& run) const;
+  std::vector<ProgressCounter::InFlight> InFlightOf(const Run& run);
 
   Store& store_;
   Clock& clock_;

@@ -17,6 +17,7 @@ struct Lease {
   std::string worker;
   std::map<std::int64_t, SampleRow> remaining;  // by sample id
   std::chrono::steady_clock::time_point deadline;
+  std::chrono::steady_clock::time_point since;  // granted, or answered in part
 };
 
 /// The live leases with their deadlines, by the steady clock alone: setting the date neither ends a

@@ -155,6 +155,7 @@ class Planner {
         row.request_key = RequestKey({variant.model_digest, variant.precision, plan_.identity,
                                       variant.max_length, row.repeat},
                                      request, sampling);
+        row.id = static_cast<std::int64_t>(plan_.samples.size()) + 1;
         plan_.samples.push_back(row);
       }
     }

@@ -21,7 +21,7 @@ struct PlanOptions {
 };
 
 /// A suite turned into rows, not yet stored. In `samples`, variant_id and run_task_id are places in
-/// `variants` and `tasks` until StorePlan gives them ids.
+/// `variants` and `tasks` until StorePlan gives them ids; id counts them from 1.
 struct Plan {
   RunRow run;
   std::vector<VariantRow> variants;

@@ -22,8 +22,6 @@ std::string PrimaryMetric(const RunTaskRow& task) {
 Status ProgressCounter::Scan(Store& store, std::int64_t run) {
   H1_ASSIGN_OR_RETURN(const auto variants, store.Variants(run));
   H1_ASSIGN_OR_RETURN(const auto tasks, store.Tasks(run));
-  H1_ASSIGN_OR_RETURN(const auto poisoned_list, store.PoisonedSamples(run));
-  const std::set<std::int64_t> poisoned(poisoned_list.begin(), poisoned_list.end());
   std::map<CellKey, Cell> old = std::move(cells_);
   cells_.clear();
   unscored_.clear();
@@ -41,20 +39,20 @@ Status ProgressCounter::Scan(Store& store, std::int64_t run) {
       cell.last = old[key].last;
     }
   }
-  return store.ForEachSample(
-      run, [&](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
-               const ResponseRow* response, const ScoreRow* score) {
-        Cell& cell = *CellOf(variant.id, task.id);
-        ++cell.total;
-        cell.cost += sample.cost_tokens;
-        if (response != nullptr || poisoned.count(sample.id) > 0) {
-          ++cell.done;
-          cell.cost_done += sample.cost_tokens;
-          unscored_[sample.id] = keys_[{variant.id, task.id}];
-        }
-        if (score != nullptr) Scored(sample.id, *score);
-        return Status::Ok();
-      });
+  H1_ASSIGN_OR_RETURN(const auto counts, store.CountSamples(run));
+  for (const Store::CellCount& count : counts) {
+    Cell& cell = *CellOf(count.variant_id, count.run_task_id);
+    cell.total = count.samples;
+    cell.cost = count.cost_tokens;
+  }
+  return store.ForEachDone(run, [&](const SampleRow& sample, const ScoreRow* score) {
+    Cell& cell = *CellOf(sample.variant_id, sample.run_task_id);
+    ++cell.done;
+    cell.cost_done += sample.cost_tokens;
+    unscored_[sample.id] = keys_[{sample.variant_id, sample.run_task_id}];
+    if (score != nullptr) Scored(sample.id, *score);
+    return Status::Ok();
+  });
 }
 
 ProgressCounter::Cell* ProgressCounter::CellOf(std::int64_t variant, std::int64_t task) {
@@ -66,6 +64,9 @@ void ProgressCounter::Answered(const SampleRow& sample, const ResponseRow& respo
   ++cell.done;
   cell.cost_done += sample.cost_tokens;
   cell.tokens += response.prompt_tokens + response.generated_tokens;
+  ++cell.fresh;
+  cell.fresh_cost += sample.cost_tokens;
+  cell.fresh_generated += response.generated_tokens;
   if (cell.first == Time{}) cell.first = now;
   cell.last = now;
   if (first_ == Time{}) first_ = now;
@@ -92,12 +93,84 @@ void ProgressCounter::Scored(std::int64_t sample_id, const ScoreRow& score) {
   }
 }
 
-void ProgressCounter::Describe(v1::RunProgress& out, Time now) const {
+void ProgressCounter::Expect(const RunEstimate& estimate, Time started) {
+  estimate_ = estimate;
+  started_ = started;
+  for (const auto& [ids, cell] : estimate.cells) CellOf(ids.first, ids.second)->estimate = cell;
+}
+
+double ProgressCounter::ExpectedTokens(const Cell& cell) {
+  // Short answers come first: a few of them say little yet.
+  constexpr double kPrior = 16;
+  return (kPrior * cell.estimate.expected_tokens + static_cast<double>(cell.fresh_generated)) /
+         (kPrior + static_cast<double>(cell.fresh));
+}
+
+double ProgressCounter::WorkDone(const Cell& cell) {
+  return static_cast<double>(cell.fresh_cost) * cell.estimate.prompt_seconds_per_cost +
+         static_cast<double>(cell.fresh_generated) * cell.estimate.seconds_per_token;
+}
+
+double ProgressCounter::WorkLeft(const Cell& cell) {
+  return static_cast<double>(cell.cost - cell.cost_done) * cell.estimate.prompt_seconds_per_cost +
+         static_cast<double>(cell.total - cell.done) * ExpectedTokens(cell) *
+             cell.estimate.seconds_per_token;
+}
+
+/// Work in hand counts as done while its time passes, but never to the end.
+double ProgressCounter::Credit(const InFlight& work, Time now) const {
+  double expected = 0;
+  for (const auto& [id, sample] : *work.samples) {
+    const Cell& cell = cells_.at(keys_.at({sample.variant_id, sample.run_task_id}));
+    expected += static_cast<double>(sample.cost_tokens) * cell.estimate.prompt_seconds_per_cost +
+                ExpectedTokens(cell) * cell.estimate.seconds_per_token;
+  }
+  const double loaded = Seconds(started_.time_since_epoch()) + estimate_.load_seconds;
+  const double begun = std::max(Seconds(work.since.time_since_epoch()), loaded);
+  return std::clamp(Seconds(now.time_since_epoch()) - begun, 0.0, 0.9 * expected);
+}
+
+void ProgressCounter::DescribeByEstimate(v1::RunProgress& out, Time now,
+                                         const std::vector<InFlight>& in_flight) const {
+  double done = 0, left = 0, credit = 0;
+  for (const auto& [key, cell] : cells_) {
+    done += WorkDone(cell);
+    left += WorkLeft(cell);
+  }
+  for (const InFlight& work : in_flight) credit += Credit(work, now);
+  credit = std::min(credit, left);
+  const double elapsed = Seconds(now - started_), load = estimate_.load_seconds;
+  const double expected = std::min(elapsed, load) + (done + credit) / estimate_.parallel;
+  // The first seconds say little about all others.
+  const double prior = std::max(2.0, 0.1 * estimate_.seconds);
+  const double slower = (elapsed + prior) / (expected + prior);
+  const double per_work =
+      left > 0 ? (left - credit) / left / estimate_.parallel * slower : 0;  // seconds
+  int place = 0;
+  for (const auto& [key, cell] : cells_)
+    out.mutable_cells(place++)->set_eta_seconds(WorkLeft(cell) * per_work);
+  out.set_eta_seconds(left * per_work + std::max(0.0, load - elapsed));
+}
+
+void ProgressCounter::DescribeByRate(v1::RunProgress& out, Time now) const {
   // Tokens of the cost model a second, over all workers. The first answers carry the loading of
   // models: known only once some time has passed.
   const double elapsed = first_ == Time{} ? 0 : Seconds(now - first_);
   const double rate = elapsed > 0.5 ? static_cast<double>(fresh_cost_) / elapsed : 0;
-  double left_total = 0;
+  const auto seconds = [&](std::int64_t left) {
+    return left == 0 ? 0 : rate > 0 ? static_cast<double>(left) / rate : -1;
+  };
+  std::int64_t left = 0;
+  int place = 0;
+  for (const auto& [key, cell] : cells_) {
+    out.mutable_cells(place++)->set_eta_seconds(seconds(cell.cost - cell.cost_done));
+    left += cell.cost - cell.cost_done;
+  }
+  out.set_eta_seconds(seconds(left));
+}
+
+void ProgressCounter::Describe(v1::RunProgress& out, Time now,
+                               const std::vector<InFlight>& in_flight) const {
   for (const auto& [key, cell] : cells_) {
     v1::CellProgress& row = *out.add_cells();
     row.set_model(cell.model);
@@ -110,11 +183,13 @@ void ProgressCounter::Describe(v1::RunProgress& out, Time now) const {
     row.set_score(cell.scored == 0 ? 0 : cell.sum / static_cast<double>(cell.scored));
     const double busy = Seconds(cell.last - cell.first);
     row.set_tokens_per_second(busy > 0 ? static_cast<double>(cell.tokens) / busy : 0);
-    const auto left = static_cast<double>(cell.cost - cell.cost_done);
-    row.set_eta_seconds(left == 0 ? 0 : rate > 0 ? left / rate : -1);
-    left_total += left;
   }
-  out.set_eta_seconds(left_total == 0 ? 0 : rate > 0 ? left_total / rate : -1);
+  if (estimate_.known()) {
+    out.set_expected_seconds(estimate_.seconds);
+    DescribeByEstimate(out, now, in_flight);
+  } else {
+    DescribeByRate(out, now);
+  }
 }
 
 }  // namespace h1bench

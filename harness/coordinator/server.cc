@@ -209,8 +209,8 @@ class Server final : public CoordinatorServer {
 
   std::string address() const override { return address_; }
   Status StartRun(std::int64_t run, const std::string& identity,
-                  std::shared_ptr<const TaskSet> tasks) override {
-    return executor_.Call([&] { return core_.StartRun(run, identity, tasks); });
+                  std::shared_ptr<const TaskSet> tasks, const RunEstimate& estimate) override {
+    return executor_.Call([&] { return core_.StartRun(run, identity, tasks, estimate); });
   }
   Result<v1::RunProgress> Progress(std::int64_t run) override {
     return executor_.Call([&] { return core_.Progress(run); });

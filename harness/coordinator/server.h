@@ -36,7 +36,8 @@ class CoordinatorServer {
 
   /// All thread-safe.
   virtual Status StartRun(std::int64_t run, const std::string& identity,
-                          std::shared_ptr<const TaskSet> tasks) = 0;
+                          std::shared_ptr<const TaskSet> tasks,
+                          const RunEstimate& estimate = {}) = 0;
   virtual Result<v1::RunProgress> Progress(std::int64_t run) = 0;
   virtual void WorkerLost(const std::string& worker) = 0;
   virtual bool Idle() = 0;

@@ -1,7 +1,10 @@
 #include "harness/coordinator/shards.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <map>
 #include <set>
+#include <string_view>
 #include <tuple>
 
 namespace h1bench {
@@ -17,12 +20,29 @@ std::int64_t SharedTokens(const std::string& a, const std::string& b) {
   return (end - a.begin()) / kBytesPerToken;
 }
 
+/// Generations of one lease, at most, beyond the limit of tokens.
+constexpr std::int64_t kGeneratedTogether = 64;
+/// A step of one generation costs about as much as so many tokens of a prompt.
+constexpr std::int64_t kPromptTokensOfAStep = 16;
+
+bool AnswerCostsMost(const SampleRow& sample) {
+  return sample.cost_tokens <= kPromptTokensOfAStep * MaxNewTokens(sample);
+}
+
 std::size_t RequestLimit(const SampleRow& sample, const ShardLimits& limits) {
   if (sample.losses == 0) return limits.requests;
   return sample.losses == 1 ? kAfterOneLoss : 1;
 }
 
 }  // namespace
+
+std::int64_t MaxNewTokens(const SampleRow& sample) {
+  // Inside a JSON string these quotes would have backslashes.
+  static constexpr std::string_view kKey = "\"max_new_tokens\":";
+  const std::size_t at = sample.request_json.find(kKey);
+  if (at == std::string::npos) return 0;
+  return std::strtoll(sample.request_json.c_str() + at + kKey.size(), nullptr, 10);
+}
 
 ShardLimits ChooseLimits(const std::vector<SampleRow>& pending, std::int64_t workers) {
   constexpr std::int64_t kShardsPerWorker = 8, kLeast = 512, kMost = 32768;
@@ -31,6 +51,7 @@ ShardLimits ChooseLimits(const std::vector<SampleRow>& pending, std::int64_t wor
   ShardLimits limits;
   limits.tokens =
       std::clamp(total / std::max<std::int64_t>(1, workers * kShardsPerWorker), kLeast, kMost);
+  limits.workers = std::max<std::int64_t>(1, workers);
   return limits;
 }
 
@@ -46,6 +67,14 @@ std::vector<Shard> BuildShards(const std::vector<SampleRow>& pending, const Shar
   std::stable_sort(order.begin(), order.end(),
                    [&](const SampleRow* a, const SampleRow* b) { return group(a) < group(b); });
 
+  std::map<decltype(group(nullptr)), std::int64_t> sizes;
+  for (const SampleRow* sample : order) ++sizes[group(sample)];
+  const auto together_at_most = [&](const SampleRow* sample) {
+    if (!AnswerCostsMost(*sample)) return std::size_t{0};
+    const std::int64_t share = (sizes[group(sample)] + limits.workers - 1) / limits.workers;
+    return static_cast<std::size_t>(std::min(share, kGeneratedTogether));
+  };
+
   std::vector<Shard> shards;
   const SampleRow* previous = nullptr;
   std::size_t bytes = 0;
@@ -53,9 +82,11 @@ std::vector<Shard> BuildShards(const std::vector<SampleRow>& pending, const Shar
     const bool together = previous != nullptr && group(previous) == group(sample);
     const std::int64_t shared = together ? SharedTokens(previous->prompt, sample->prompt) : 0;
     const std::int64_t cost = std::max<std::int64_t>(1, sample->cost_tokens - shared);
-    const bool fits = together && shards.back().samples.size() < RequestLimit(*sample, limits) &&
-                      shards.back().cost + cost <= limits.tokens &&
-                      bytes + sample->prompt.size() <= limits.bytes;
+    const std::size_t size = together ? shards.back().samples.size() : 0;
+    const bool fits =
+        together && size < RequestLimit(*sample, limits) &&
+        (shards.back().cost + cost <= limits.tokens || size < together_at_most(sample)) &&
+        bytes + sample->prompt.size() <= limits.bytes;
     if (!fits) {
       shards.push_back({sample->variant_id, {}, 0});
       bytes = 0;

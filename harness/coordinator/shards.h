@@ -20,9 +20,13 @@ struct Shard {
 
 struct ShardLimits {
   std::int64_t tokens = 8192;  // estimated, per shard
-  std::size_t requests = 256;
+  std::size_t requests = 512;
   std::size_t bytes = 3U << 20;  // of prompts: a lease must fit a message of 16 MiB with room
+  std::int64_t workers = 1;      // that generations are shared out among; see BuildShards
 };
+
+/// Tokens that a sample's answer may have; 0: none is generated.
+std::int64_t MaxNewTokens(const SampleRow& sample);
 
 /// Limits that give each of `workers` several shards, within bounds.
 ShardLimits ChooseLimits(const std::vector<SampleRow>& pending, std::int64_t workers);
@@ -30,7 +34,9 @@ ShardLimits ChooseLimits(const std::vector<SampleRow>& pending, std::int64_t wor
 /// Cuts samples into shards, most costly first (ties: in order of ids). A sample that lost one
 /// worker comes in a shard of at most 8, one that lost two comes alone: so the one that kills
 /// workers is poisoned and its neighbours are not. Samples with a request key that another one has
-/// are left out: its answer is theirs too.
+/// are left out: its answer is theirs too. Answers that cost more than their prompts come up to 64
+/// together, whatever their tokens, as long as every worker gets its part: sequences of one lease
+/// are generated side by side, and a step takes nearly as long for one as for many.
 std::vector<Shard> BuildShards(const std::vector<SampleRow>& pending, const ShardLimits& limits);
 
 /// Shards that wait, by variant. A worker keeps the variant it has loaded while there is work for

@@ -116,6 +116,48 @@ Status SqliteStore::ForEachSample(
   }
 }
 
+Result<std::vector<Store::CellCount>> SqliteStore::CountSamples(std::int64_t run) {
+  H1_ASSIGN_OR_RETURN(Statement query,
+                      database_->Prepare("SELECT variant_id, run_task_id, count(*), "
+                                         "sum(cost_tokens) FROM samples WHERE run_id = ? GROUP "
+                                         "BY 1, 2"));
+  query.Bind(1, run);
+  std::vector<CellCount> cells;
+  while (true) {
+    H1_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return cells;
+    cells.push_back({query.Int(0), query.Int(1), query.Int(2), query.Int(3)});
+  }
+}
+
+Status SqliteStore::ForEachDone(
+    std::int64_t run, const std::function<Status(const SampleRow&, const ScoreRow*)>& each) {
+  H1_ASSIGN_OR_RETURN(
+      Statement query,
+      database_->Prepare(
+          "SELECT s.id, s.variant_id, s.run_task_id, s.cost_tokens, c.version, c.extracted, "
+          "c.verdict, c.detail, c.scores_json FROM samples s LEFT JOIN scores c ON c.sample_id = "
+          "s.id AND c.version = (SELECT max(version) FROM scores WHERE sample_id = s.id) WHERE "
+          "s.run_id = ? AND (s.poisoned = 1 OR EXISTS (SELECT 1 FROM responses r WHERE r.key = "
+          "s.request_key))"));
+  query.Bind(1, run);
+  while (true) {
+    H1_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return Status::Ok();
+    SampleRow sample;
+    sample.id = query.Int(0);
+    sample.variant_id = query.Int(1);
+    sample.run_task_id = query.Int(2);
+    sample.cost_tokens = query.Int(3);
+    if (query.IsNull(4)) {
+      H1_RETURN_IF_ERROR(each(sample, nullptr));
+      continue;
+    }
+    H1_ASSIGN_OR_RETURN(const ScoreRow score, ScoreFrom(query, 4, sample.id));
+    H1_RETURN_IF_ERROR(each(sample, &score));
+  }
+}
+
 Result<std::vector<MemoryRow>> SqliteStore::Memory(std::int64_t run) {
   H1_ASSIGN_OR_RETURN(Statement query,
                       database_->Prepare("SELECT variant_id, worker, memory_json FROM memory WHERE "

@@ -55,4 +55,32 @@ Status SqliteStore::RecordBench(std::int64_t unix_ms, const std::string& result_
   return insert.BindAll(unix_ms, result_json).Run();
 }
 
+Result<std::vector<std::string>> SqliteStore::BenchResults() {
+  H1_ASSIGN_OR_RETURN(Statement query,
+                      database_->Prepare("SELECT result_json FROM bench_results ORDER BY id"));
+  std::vector<std::string> results;
+  while (true) {
+    H1_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return results;
+    results.push_back(query.Text(0));
+  }
+}
+
+Result<Store::AnswerLengths> SqliteStore::AnswerTokens() {
+  H1_ASSIGN_OR_RETURN(
+      Statement query,
+      database_->Prepare("SELECT v.model_digest, t.task, "
+                         "coalesce(json_extract(t.describe_json, '$.max_new_tokens'), 0), "
+                         "avg(r.generated_tokens) FROM responses r "
+                         "JOIN samples s ON s.request_key = r.key JOIN variants v ON v.id = "
+                         "s.variant_id JOIN run_tasks t ON t.id = s.run_task_id WHERE "
+                         "r.generated_tokens > 0 GROUP BY 1, 2, 3"));
+  AnswerLengths tokens;
+  while (true) {
+    H1_ASSIGN_OR_RETURN(const bool row, query.Step());
+    if (!row) return tokens;
+    tokens[{query.Text(0), query.Text(1), query.Int(2)}] = query.Double(3);
+  }
+}
+
 }  // namespace h1bench

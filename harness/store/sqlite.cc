@@ -1,5 +1,6 @@
 #include "harness/store/sqlite.h"
 
+#include <new>
 #include <utility>
 
 #include "base/planted.h"
@@ -44,6 +45,12 @@ Status SqliteError(sqlite3* handle, const std::string& file, const std::string& 
 
 }  // namespace
 
+Statement::~Statement() {
+  if (statement_ != nullptr) database_->GiveBack(statement_);
+}
+
+const std::string& Statement::file() const { return database_->file_; }
+
 Statement& Statement::Bind(int place, std::int64_t value) {
   sqlite3_bind_int64(statement_, place, value);
   return *this;
@@ -63,7 +70,7 @@ Result<bool> Statement::Step() {
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   if (code == SQLITE_DONE) return false;
-  Status failed = SqliteError(sqlite3_db_handle(statement_), file_, "query failed");
+  Status failed = SqliteError(sqlite3_db_handle(statement_), file(), "query failed");
   sqlite3_reset(statement_);
   return failed;
 }
@@ -107,17 +114,40 @@ Result<std::unique_ptr<Database>> Database::Open(const std::filesystem::path& fi
   H1_RETURN_IF_ERROR(
       database->Execute("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA "
                         "foreign_keys=ON; PRAGMA mmap_size=0;"));
+  // 64 MiB of pages: every page that comes from the file again has its checksum computed again.
+  H1_RETURN_IF_ERROR(database->Execute("PRAGMA cache_size=-65536;"));
   if (!read_only)
-    H1_RETURN_IF_ERROR(database->Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"));
+    H1_RETURN_IF_ERROR(
+        database->Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+                          "PRAGMA wal_autocheckpoint=4000;"));
   return database;
 }
 
-Database::~Database() { sqlite3_close_v2(handle_); }
+Database::~Database() {
+  for (const auto& [sql, statement] : idle_) sqlite3_finalize(statement);
+  sqlite3_close_v2(handle_);
+}
+
+void Database::GiveBack(sqlite3_stmt* statement) {
+  sqlite3_reset(statement);
+  sqlite3_clear_bindings(statement);
+  bool kept = false;
+  try {
+    kept = idle_.emplace(sqlite3_sql(statement), statement).second;
+  } catch (const std::bad_alloc&) {  // then it is compiled again the next time
+  }
+  if (!kept) sqlite3_finalize(statement);
+}
 
 Status Database::Error(const std::string& what) const { return SqliteError(handle_, file_, what); }
 
 Result<Statement> Database::Prepare(std::string_view sql) {
-  Statement prepared(nullptr, file_);  // owns the statement from the start
+  if (const auto found = idle_.find(sql); found != idle_.end()) {
+    sqlite3_stmt* kept = found->second;
+    idle_.erase(found);
+    return Statement(kept, this);
+  }
+  Statement prepared(nullptr, this);  // owns the statement from the start
   if (sqlite3_prepare_v2(handle_, sql.data(), static_cast<int>(sql.size()), &prepared.statement_,
                          nullptr) != SQLITE_OK) {
     return Error("cannot prepare a query");

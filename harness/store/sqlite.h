@@ -8,21 +8,25 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "base/status.h"
 
 /// A thin RAII layer over SQLite. Errors name the database file and SQLite's own message.
 namespace h1bench {
 
+class Database;
+
 /// A prepared statement. Bind (1-based), Step until it is false, read columns (0-based). Reset for
-/// the next use.
+/// the next use. When it ends, the compiled query goes back to its database for the next Prepare of
+/// the same text.
 class Statement {
  public:
   Statement(Statement&& other) noexcept
-      : statement_(std::exchange(other.statement_, nullptr)), file_(std::move(other.file_)) {}
+      : statement_(std::exchange(other.statement_, nullptr)), database_(other.database_) {}
   Statement& operator=(Statement&&) = delete;
   Statement(const Statement&) = delete;
-  ~Statement() { sqlite3_finalize(statement_); }
+  ~Statement();
 
   Statement& Bind(int place, std::int64_t value);
   Statement& Bind(int place, double value);
@@ -45,15 +49,15 @@ class Statement {
   std::string Text(int column) const;
   bool IsNull(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
   int Type(int column) const { return sqlite3_column_type(statement_, column); }
-  const std::string& file() const { return file_; }
+  const std::string& file() const;
   int columns() const { return sqlite3_column_count(statement_); }
 
  private:
   friend class Database;
-  Statement(sqlite3_stmt* statement, std::string file)
-      : statement_(statement), file_(std::move(file)) {}
+  Statement(sqlite3_stmt* statement, Database* database)
+      : statement_(statement), database_(database) {}
   sqlite3_stmt* statement_;
-  std::string file_;
+  Database* database_;
 };
 
 /// One connection with the settings that the store depends on pinned and asserted.
@@ -63,6 +67,7 @@ class Database {
   ~Database();
   Database(const Database&) = delete;
 
+  /// Statements must end before the database does.
   Result<Statement> Prepare(std::string_view sql);
   Status Execute(const std::string& sql);
   /// A single integer, for example a PRAGMA's value.
@@ -78,9 +83,16 @@ class Database {
   Status InTransaction(std::string_view name, const std::function<Status()>& body);
 
  private:
+  friend class Statement;
   Database(sqlite3* handle, std::string file) : handle_(handle), file_(std::move(file)) {}
+  /// Keeps a compiled query for the next Prepare of its text: compiling one costs more than most
+  /// queries do.
+  void GiveBack(sqlite3_stmt* statement);
+
   sqlite3* handle_;
   std::string file_;
+  std::unordered_map<std::string_view, sqlite3_stmt*>
+      idle_;  // by sqlite3_sql(), at most one a text
 };
 
 }  // namespace h1bench

@@ -48,6 +48,9 @@ class SqliteStore final : public Store {
       std::int64_t run,
       const std::function<Status(const VariantRow&, const RunTaskRow&, const SampleRow&,
                                  const ResponseRow*, const ScoreRow*)>& each) override;
+  Result<std::vector<CellCount>> CountSamples(std::int64_t run) override;
+  Status ForEachDone(std::int64_t run,
+                     const std::function<Status(const SampleRow&, const ScoreRow*)>& each) override;
   Result<std::vector<MemoryRow>> Memory(std::int64_t run) override;
   Result<std::vector<std::int64_t>> PoisonedSamples(std::int64_t run) override;
   Result<std::vector<WorkerRow>> Workers(std::int64_t run) override;
@@ -57,6 +60,8 @@ class SqliteStore final : public Store {
   Result<std::string> DatabaseDigest() override;
 
   Status RecordBench(std::int64_t unix_ms, const std::string& result_json) override;
+  Result<std::vector<std::string>> BenchResults() override;
+  Result<AnswerLengths> AnswerTokens() override;
 
  private:
   Status InsertResponse(std::int64_t lease, std::int64_t sample, const ResponseRow& response);

@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -171,6 +173,15 @@ class Store {
       std::int64_t run,
       const std::function<Status(const VariantRow&, const RunTaskRow&, const SampleRow&,
                                  const ResponseRow*, const ScoreRow*)>& each) = 0;
+  /// Samples and their cost, by variant and task.
+  struct CellCount {
+    std::int64_t variant_id = 0, run_task_id = 0, samples = 0, cost_tokens = 0;
+  };
+  virtual Result<std::vector<CellCount>> CountSamples(std::int64_t run) = 0;
+  /// Samples that have a response or are poisoned, with the newest score (null: none), in any
+  /// order; of a sample id, variant_id, run_task_id and cost_tokens only.
+  virtual Status ForEachDone(
+      std::int64_t run, const std::function<Status(const SampleRow&, const ScoreRow*)>& each) = 0;
   /// What the run's workers used, ordered by variant and worker.
   virtual Result<std::vector<MemoryRow>> Memory(std::int64_t run) = 0;
   /// Samples of the run that killed three workers.
@@ -187,6 +198,12 @@ class Store {
 
   /// Keeps one result of `h1bench bench` (JSON).
   virtual Status RecordBench(std::int64_t unix_ms, const std::string& result_json) = 0;
+  /// Kept results, oldest first.
+  virtual Result<std::vector<std::string>> BenchResults() = 0;
+  /// Mean of the tokens that a model's answers to a task had, over all runs, by model digest, task
+  /// and limit of new tokens.
+  using AnswerLengths = std::map<std::tuple<std::string, std::string, std::int64_t>, double>;
+  virtual Result<AnswerLengths> AnswerTokens() = 0;
 };
 
 }  // namespace h1bench

@@ -22,7 +22,7 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::int64_t kPollMs = 10'000;
-constexpr int kFlushResponses = 64;
+constexpr int kFlushResponses = 512;  // each submit waits for the coordinator's disk
 constexpr std::chrono::milliseconds kFlushAfter{1'000};  // what a kill -9 may cost
 constexpr std::size_t kFlushBytes = 1 << 20;
 

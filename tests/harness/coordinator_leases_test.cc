@@ -387,6 +387,7 @@ TEST_F(LeasesTest, AfterAFailureNothingIsScored) {
   impossible.score = ScoreRow();
   impossible.score->sample_id = 999;  // there is none
   core_->AddScore(impossible);
+  core_->Tick();
   EXPECT_FALSE(core_->fatal().ok());
   core_->Tick();
   EXPECT_EQ(scored_.size(), 1U);

@@ -60,6 +60,38 @@ TEST(ShardsTest, ASharedPrefixCountsOnceAndLongShardsComeFirst) {
   EXPECT_GE(shards[1].cost, 120 + 3 * 19);
 }
 
+/// Generations of a lease are computed side by side: many of them, but every worker gets its part.
+TEST(ShardsTest, GenerationsComeTogether) {
+  auto rows = Samples("s", 150, 400);
+  for (SampleRow& row : rows) row.request_json = R"({"continuations":[],"max_new_tokens":256})";
+  ShardLimits limits;
+  limits.tokens = 1000;  // two or so
+  limits.workers = 1;
+  const std::vector<Shard> one = BuildShards(rows, limits);
+  ASSERT_EQ(one.size(), 3U);
+  EXPECT_EQ(one[0].samples.size(), 64U);
+  limits.workers = 5;
+  for (const Shard& shard : BuildShards(rows, limits)) EXPECT_EQ(shard.samples.size(), 30U);
+  // A document that killed a worker still comes with few others.
+  for (SampleRow& row : rows) row.losses = 1;
+  for (const Shard& shard : BuildShards(rows, limits)) EXPECT_LE(shard.samples.size(), 8U);
+  // Long prompts with short answers are cut by their tokens, as scored ones are.
+  for (SampleRow& row : rows) {
+    row.losses = 0;
+    row.request_json = R"({"continuations":[],"max_new_tokens":8})";
+  }
+  for (const Shard& shard : BuildShards(rows, limits)) EXPECT_LT(shard.samples.size(), 10U);
+}
+
+TEST(ShardsTest, MaxNewTokensIsReadFromTheRequest) {
+  SampleRow row;
+  EXPECT_EQ(MaxNewTokens(row), 0);
+  row.request_json = RequestJson({"p", {}, {"\"max_new_tokens\":7"}, 96, 0, 1}, "");
+  EXPECT_EQ(MaxNewTokens(row), 96);
+  row.request_json = RequestJson({"p", {" A"}, {}, 0, 0, 1}, "");
+  EXPECT_EQ(MaxNewTokens(row), 0);
+}
+
 TEST(ShardsTest, LossesCutShardsDown) {
   auto rows = Samples("s", 40, 10);
   for (SampleRow& row : rows) row.losses = 1;
