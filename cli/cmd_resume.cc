@@ -4,7 +4,9 @@
 #include "cli/command.h"
 #include "cli/run_local.h"
 #include "cli/run_models.h"
+#include "cli/run_plan.h"
 #include "cli/stored_run.h"
+#include "cli/units.h"
 #include "harness/store/lock.h"
 #include "harness/store/run_names.h"
 #include "runner/worker/identity.h"
@@ -60,10 +62,17 @@ Status Resume(const Options& options) {
       arguments.data.empty() ? kept.data : std::filesystem::absolute(arguments.data).string();
   H1_ASSIGN_OR_RETURN(TaskSet loaded, LoadTasksOfRun(*store, run, models, data));
   if (loaded.NeedsJudge() && !judge.ok()) return judge.status();
-  std::fprintf(stderr, "resuming run %s (%s) of %s\n", found.name.c_str(), row.name.c_str(),
-               db.c_str());
+  H1_RETURN_IF_ERROR(ShareOut(arguments.engine, arguments.workers));
+  H1_ASSIGN_OR_RETURN(const auto variants, store->Variants(run));
+  H1_ASSIGN_OR_RETURN(const auto run_tasks, store->Tasks(run));
+  H1_ASSIGN_OR_RETURN(const auto pending, store->PendingSamples(run));
+  std::fprintf(stderr, "resuming run %s (%s), %s requests left\n", found.name.c_str(),
+               row.name.c_str(), FormatCount(static_cast<std::int64_t>(pending.size())).c_str());
+  H1_ASSIGN_OR_RETURN(const RunPlan plan,
+                      PlanRun({variants, run_tasks, pending, models, arguments, store.get()}));
+  PrintPlan(plan, db, stderr);
   return ExecuteLocally({*store, models, judge.ok() ? judge->get() : nullptr, run, identity,
-                         std::make_shared<const TaskSet>(std::move(loaded)), db},
+                         std::make_shared<const TaskSet>(std::move(loaded)), db, plan},
                         arguments);
 }
 

@@ -6,10 +6,10 @@
 #include "cli/command.h"
 #include "cli/run_local.h"
 #include "cli/run_models.h"
+#include "cli/run_plan.h"
 #include "cli/units.h"
 #include "cli/version.h"
 #include "harness/coordinator/planner.h"
-#include "harness/coordinator/shards.h"
 #include "harness/store/lock.h"
 #include "harness/store/run_names.h"
 #include "harness/suite/suite.h"
@@ -23,40 +23,60 @@ namespace {
 struct Options {
   std::string suite;
   RunArguments run;
+  bool dry_run = false;
 };
 
-/// What will be done and what it takes, before it begins.
-void PrintPlan(const Plan& plan, const RunArguments& arguments, const std::filesystem::path& db,
-               bool judge) {
+/// What will be done, and that its data and sandbox are there.
+void PrintHead(const Plan& plan, bool judge) {
   std::set<std::string> models;
   for (const VariantRow& variant : plan.variants) models.insert(variant.model_name);
   std::fprintf(stderr, "%s   %zu model%s, %zu variants × %zu tasks = %zu cells, %s requests\n",
                plan.run.name.c_str(), models.size(), models.size() == 1 ? "" : "s",
                plan.variants.size(), plan.tasks.size(), plan.variants.size() * plan.tasks.size(),
                FormatCount(static_cast<std::int64_t>(plan.samples.size())).c_str());
-  std::vector<std::int64_t> tokens(plan.variants.size()), computed(plan.variants.size());
-  for (const SampleRow& sample : plan.samples)
-    tokens[static_cast<std::size_t>(sample.variant_id)] += sample.cost_tokens;
-  for (const Shard& shard :
-       BuildShards(plan.samples, ChooseLimits(plan.samples, arguments.workers))) {
-    computed[static_cast<std::size_t>(shard.variant_id)] += shard.cost;
-  }
-  const std::int64_t free = FreeMemory();
-  for (std::size_t i = 0; i < plan.variants.size(); ++i) {
-    const VariantRow& variant = plan.variants[i];
-    std::fprintf(
-        stderr,
-        "  %-28s %-5s %9s weights a worker, %s free   up to %s tokens (%s with prefix reuse)\n",
-        variant.model_name.c_str(), variant.precision.c_str(),
-        FormatBytes(variant.weight_bytes).c_str(), FormatBytes(free).c_str(),
-        FormatCount(tokens[i]).c_str(), FormatCount(computed[i]).c_str());
-  }
   std::string names;
-  for (const RunTaskRow& task : plan.tasks) names += " " + task.name;
-  std::fprintf(stderr, "  tasks%s%s   %lld worker%s   database %s\n", names.c_str(),
-               judge ? " (code is judged in a sandbox)" : "",
-               static_cast<long long>(arguments.workers), arguments.workers == 1 ? "" : "s",
-               db.c_str());
+  for (const RunTaskRow& task : plan.tasks) names += " " + task.name + " ✓";
+  std::fprintf(stderr, "  data%s%s\n", names.c_str(), judge ? " (sandbox ✓)" : "");
+}
+
+/// With the places in the plan as ids.
+Result<RunPlan> PlanOf(const Plan& plan, const CheckpointModels& models,
+                       const RunArguments& arguments, Store* store) {
+  PlanInput input{plan.variants, plan.tasks, plan.samples, models, arguments, store};
+  for (std::size_t i = 0; i < input.variants.size(); ++i)
+    input.variants[i].id = static_cast<std::int64_t>(i);
+  for (std::size_t i = 0; i < input.tasks.size(); ++i)
+    input.tasks[i].id = static_cast<std::int64_t>(i);
+  return PlanRun(input);
+}
+
+/// Places in the plan become the ids that it was stored with.
+RunEstimate Stored(const RunEstimate& estimate, const Plan& plan) {
+  RunEstimate out = estimate;
+  out.cells.clear();
+  for (const auto& [place, cell] : estimate.cells) {
+    out.cells[{plan.variants[static_cast<std::size_t>(place.first)].id,
+               plan.tasks[static_cast<std::size_t>(place.second)].id}] = cell;
+  }
+  return out;
+}
+
+/// The database of a dry run: read, if it is there.
+Result<std::unique_ptr<Store>> OpenToLook(const std::filesystem::path& db) {
+  if (!std::filesystem::exists(db)) return std::unique_ptr<Store>();
+  return Store::Open(db, Store::Mode::kReadOnly);
+}
+
+Status ShowOnly(const Plan& plan, const CheckpointModels& models, const RunArguments& arguments,
+                const std::filesystem::path& db) {
+  H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, OpenToLook(db));
+  H1_ASSIGN_OR_RETURN(const RunPlan run, PlanOf(plan, models, arguments, store.get()));
+  if (arguments.json) {
+    std::printf("%s\n", WriteJson(PlanJson(run), 2).c_str());
+  } else {
+    PrintPlan(run, db, stdout);
+  }
+  return Status::Ok();
 }
 
 Status RunSuite(const Options& options) {
@@ -85,21 +105,28 @@ Status RunSuite(const Options& options) {
     H1_ASSIGN_OR_RETURN(judge, tasks::LaunchJudge());
     plan.run.environment_json = EnvironmentJson(judge->profile());
   }
+  RunArguments arguments = options.run;
+  H1_RETURN_IF_ERROR(ShareOut(arguments.engine, arguments.workers));
+  PrintHead(plan, judge != nullptr);
   std::filesystem::path db = options.run.db;
   if (db.empty()) db = std::filesystem::path("h1bench-results") / (suite.name + ".db");
+  if (options.dry_run) return ShowOnly(plan, models, arguments, db);
   std::error_code error;
   if (db.has_parent_path()) std::filesystem::create_directories(db.parent_path(), error);
   if (error)
     return IoError("{}: cannot create the folder: {}", db.parent_path().string(), error.message());
-  PrintPlan(plan, options.run, db, judge != nullptr);
   H1_ASSIGN_OR_RETURN(const RunLock lock, RunLock::Acquire(db));
   H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open(db, Store::Mode::kReadWrite));
+  H1_ASSIGN_OR_RETURN(RunPlan run_plan, PlanOf(plan, models, arguments, store.get()));
+  PrintPlan(run_plan, db, stderr);
   auto tasks = std::make_shared<TaskSet>();
   H1_ASSIGN_OR_RETURN(const std::int64_t run, StorePlan(*store, plan, *tasks));
+  run_plan.estimate = Stored(run_plan.estimate, plan);
   plan = Plan();
   H1_ASSIGN_OR_RETURN(const NamedRun named, FindRun(*store, std::to_string(run), db.string()));
   std::fprintf(stderr, "  run %s\n", named.name.c_str());
-  return ExecuteLocally({*store, models, judge.get(), run, identity, tasks, db}, options.run);
+  return ExecuteLocally({*store, models, judge.get(), run, identity, tasks, db, run_plan},
+                        arguments);
 }
 
 const Command kRun("run", "Evaluate a suite on this machine, from checkpoints to leaderboard",
@@ -107,11 +134,15 @@ const Command kRun("run", "Evaluate a suite on this machine, from checkpoints to
                      auto options = std::make_shared<Options>();
                      app.add_option("SUITE", options->suite, "The suite, a YAML file")->required();
                      AddRunArguments(app, options->run);
+                     app.add_flag("--dry-run", options->dry_run,
+                                  "Print what it would need and take (memory, tokens, time); run "
+                                  "and store nothing");
                      app.footer(
                          "Every answer is stored as it comes. Ctrl-C pauses (exit code 130); "
                          "`h1bench resume` goes on, after a crash too.\n"
                          "Examples:\n  h1bench run demo/suite.yaml --workers 2\n  h1bench run "
-                         "sizes.yaml --data ~/benchmarks --memory 16GB --db sizes.db");
+                         "sizes.yaml --data ~/benchmarks --memory 16GB --db sizes.db\n  "
+                         "h1bench run sizes.yaml --dry-run --json");
                      return [options] { return RunSuite(*options); };
                    });
 

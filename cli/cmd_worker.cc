@@ -24,9 +24,7 @@ Status Work(const Options& options) {
   worker.name = options.name.empty() ? "worker-" + std::to_string(getpid()) : options.name;
   worker.engine = ResolveEngine(options.engine.engine);
   worker.parent = options.parent;
-  worker.engine_options.max_batch = options.engine.batch;
-  worker.engine_options.backend.threads = options.engine.threads;
-  worker.engine_options.prefix_reuse = !options.engine.no_prefix_reuse;
+  worker.engine_options = ToEngineOptions(options.engine);
   if (!options.engine.memory.empty()) {
     H1_ASSIGN_OR_RETURN(worker.engine_options.memory_bytes,
                         ParseBytes(options.engine.memory, "--memory"));

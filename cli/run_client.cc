@@ -91,6 +91,8 @@ std::string ProgressJson(const v1::RunProgress& progress) {
   json.Set("workers", progress.workers()).Set("poisoned", progress.poisoned());
   json.Set("elapsed_seconds", progress.elapsed_seconds());
   json.Set("eta_seconds", progress.eta_seconds() < 0 ? Json() : Json(progress.eta_seconds()));
+  json.Set("expected_seconds",
+           progress.expected_seconds() > 0 ? Json(progress.expected_seconds()) : Json());
   json.Set("results_digest",
            progress.results_digest().empty() ? Json() : Json(progress.results_digest()));
   Json cells{Json::Array{}};

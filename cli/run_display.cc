@@ -57,8 +57,10 @@ RunDisplay::Mode ParseDisplayMode(const std::string& text) {
   return text == "none" ? RunDisplay::Mode::kNone : RunDisplay::Mode::kAuto;
 }
 
-RunDisplay::RunDisplay(Mode mode)
-    : terminal_(mode == Mode::kAuto && isatty(STDERR_FILENO) != 0), silent_(mode == Mode::kNone) {}
+RunDisplay::RunDisplay(Mode mode, std::string hint)
+    : terminal_(mode == Mode::kAuto && isatty(STDERR_FILENO) != 0),
+      silent_(mode == Mode::kNone),
+      hint_(hint.empty() ? "" : " · " + hint) {}
 
 void RunDisplay::Show(const v1::RunProgress& progress, bool final) {
   const auto now = std::chrono::steady_clock::now();
@@ -95,7 +97,7 @@ void RunDisplay::Show(const v1::RunProgress& progress, bool final) {
       lines.push_back(Line(cell));
   }
   if (hidden > 0) lines.push_back(fmt::format("  … and {} cells that wait or are done", hidden));
-  lines.push_back("  " + state + " · Ctrl-C pauses");
+  lines.push_back("  " + state + hint_);
   DrawBlock(lines);
 }
 

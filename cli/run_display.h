@@ -13,7 +13,8 @@ namespace h1bench::cli {
 class RunDisplay {
  public:
   enum class Mode { kAuto, kPlain, kNone };
-  explicit RunDisplay(Mode mode);
+  /// `hint` ends the block: what a person can do now.
+  explicit RunDisplay(Mode mode, std::string hint = "");
   /// Draws when it is time to. `final` draws in any case.
   void Show(const v1::RunProgress& progress, bool final = false);
   /// Leaves the block where it is: what is printed next comes below.
@@ -23,6 +24,7 @@ class RunDisplay {
   void DrawBlock(const std::vector<std::string>& lines);
 
   bool terminal_ = false, silent_ = false;
+  std::string hint_;
   std::chrono::steady_clock::time_point last_{};
   std::size_t drawn_ = 0;  // lines on the screen
   int told_ = 0;           // failures of workers that were printed

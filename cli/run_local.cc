@@ -36,12 +36,22 @@ std::int64_t Done(const v1::RunProgress& progress) {
   return done;
 }
 
-Json ResultJson(const v1::RunProgress& progress, const std::filesystem::path& db) {
+Json ResultJson(const v1::RunProgress& progress, const LocalRun& run,
+                std::chrono::steady_clock::time_point began,
+                std::chrono::steady_clock::time_point started) {
   Json json;
   json.Set("run", progress.run()).Set("id", progress.id());
   json.Set("name", progress.name()).Set("state", progress.state());
-  json.Set("db", db.string()).Set("results_digest", progress.results_digest());
+  json.Set("db", run.db.string()).Set("results_digest", progress.results_digest());
   json.Set("elapsed_seconds", progress.elapsed_seconds()).Set("poisoned", progress.poisoned());
+  const std::chrono::duration<double> before = started - began;
+  Json start;  // until the first lease, seconds since the program began
+  start.Set("first_lease_seconds", progress.first_lease_seconds() < 0
+                                       ? Json()
+                                       : Json(before.count() + progress.first_lease_seconds()));
+  start.Set("reading_models_seconds", run.models.read_seconds());
+  start.Set("measuring_seconds", run.plan.measuring_seconds);
+  json.Set("start", std::move(start)).Set("plan", PlanJson(run.plan));
   Json cells{Json::Array{}};
   for (const v1::CellProgress& cell : progress.cells()) {
     Json row;
@@ -57,13 +67,16 @@ Json ResultJson(const v1::RunProgress& progress, const std::filesystem::path& db
 /// Watches until the run has ended, and gives its last progress.
 Result<v1::RunProgress> Watch(const LocalRun& run, CoordinatorServer& server, WorkerPool& pool,
                               RunDisplay& display) {
+  double first_lease = -1;
   while (true) {
     H1_ASSIGN_OR_RETURN(v1::RunProgress progress, server.Progress(run.run));
     H1_RETURN_IF_ERROR(server.Fatal());
     if (progress.state() != "running") {
+      progress.set_first_lease_seconds(first_lease);
       display.Show(progress, true);
       return progress;
     }
+    first_lease = progress.first_lease_seconds();
     display.Show(progress);
     if (g_interrupted != 0) return Status(StatusCode::kCancelled, "");
     const Status status =
@@ -97,11 +110,11 @@ std::string NameOf(const LocalRun& run) {
 }
 
 Status PrintResult(const v1::RunProgress& progress, const LocalRun& run,
-                   const RunArguments& arguments) {
+                   const RunArguments& arguments, std::chrono::steady_clock::time_point started) {
   H1_ASSIGN_OR_RETURN(const reports::Report report, reports::BuildReport(run.store, run.run, {}));
   H1_ASSIGN_OR_RETURN(const std::filesystem::path folder, WriteReports(run, report));
   if (arguments.json) {
-    Json json = ResultJson(progress, run.db);
+    Json json = ResultJson(progress, run, arguments.began, started);
     json.Set("report", (folder / "report.html").string());
     std::printf("%s\n", WriteJson(json, 2).c_str());
   } else {
@@ -127,21 +140,21 @@ Status ExecuteLocally(const LocalRun& run, const RunArguments& arguments) {
   CatchInterrupts();
   ServerOptions options;
   options.coordinator.expected_workers = arguments.workers;
-  H1_ASSIGN_OR_RETURN(const auto worker_arguments,
-                      WorkerArguments(arguments.engine, arguments.workers));
   H1_ASSIGN_OR_RETURN(std::unique_ptr<CoordinatorServer> server,
                       CoordinatorServer::Start(run.store, run.models, run.judge, options));
   const auto started = std::chrono::steady_clock::now();
-  H1_RETURN_IF_ERROR(server->StartRun(run.run, run.identity, run.tasks));
+  H1_RETURN_IF_ERROR(server->StartRun(run.run, run.identity, run.tasks, run.plan.estimate));
   Result<v1::RunProgress> end = Status(StatusCode::kInternal, "");
   {
-    WorkerPool pool(server->address(), worker_arguments, run.db.string() + ".workers.log");
+    WorkerPool pool(server->address(), WorkerArguments(arguments.engine),
+                    run.db.string() + ".workers.log");
     H1_RETURN_IF_ERROR(pool.Start(arguments.workers));
-    RunDisplay display(ParseDisplayMode(arguments.progress));
+    RunDisplay display(ParseDisplayMode(arguments.progress),
+                       fmt::format("Ctrl-C pauses, `h1bench resume {}` goes on", run.run));
     end = Watch(run, *server, pool, display);
   }
   server.reset();  // from here on the store is this thread's
-  if (end.ok()) return PrintResult(*end, run, arguments);
+  if (end.ok()) return PrintResult(*end, run, arguments, started);
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - started;
   (void)run.store.FinishRun(run.run, "running", wall.count(),
                             0);  // adds the time; the failure is told below

@@ -6,7 +6,7 @@
 
 #include "base/status.h"
 #include "cli/run_options.h"
-#include "harness/coordinator/model_source.h"
+#include "cli/run_plan.h"
 #include "harness/coordinator/task_set.h"
 #include "harness/store/store.h"
 #include "tasks/task.h"
@@ -16,16 +16,18 @@ namespace h1bench::cli {
 /// A run that is stored and ready to be worked on by this machine.
 struct LocalRun {
   Store& store;
-  ModelSource& models;
+  CheckpointModels& models;
   tasks::CodeJudge* judge = nullptr;
   std::int64_t run = 0;
   std::string identity;
   std::shared_ptr<const TaskSet> tasks;
   std::filesystem::path db;
+  RunPlan plan;
 };
 
-/// Coordinator in this process, workers beside it, progress, and the result at the end. kCancelled
-/// when Ctrl-C or SIGTERM paused it; the message says how to go on.
+/// `arguments` as ShareOut left them. Coordinator in this process, workers beside it, progress, and
+/// the result at the end. kCancelled when Ctrl-C or SIGTERM paused it; the message says how to go
+/// on.
 Status ExecuteLocally(const LocalRun& run, const RunArguments& arguments);
 
 }  // namespace h1bench::cli

@@ -7,11 +7,13 @@
 #include <memory>
 #include <thread>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/text_tokens.h"
 #include "kernels/backend.h"
 #include "runner/checkpoint/checkpoint.h"
+#include "runner/checkpoint/synthesize.h"
 #include "runner/tokenizer/tokenizer.h"
 
 namespace h1bench::cli {
@@ -35,11 +37,22 @@ std::int64_t MemInfoBytes(const char* key) {
   return text.empty() ? 0 : std::strtoll(text.c_str(), nullptr, 10) * 1024;
 }
 
+std::string KeyOf(const std::filesystem::path& folder) {
+  return std::filesystem::absolute(folder).lexically_normal().string();
+}
+
+bool HasRandomWeights(const std::string& config_json) {
+  const Result<Json> json = ParseJson(config_json, {.allow_nonfinite = true});
+  const Json* name = json.ok() ? json->Find("_name_or_path") : nullptr;
+  return name != nullptr && *name == Json(kSyntheticName);
+}
+
 }  // namespace
 
 Result<ModelFacts> CheckpointModels::Read(const std::filesystem::path& folder) {
-  const std::string key = std::filesystem::absolute(folder).lexically_normal().string();
+  const std::string key = KeyOf(folder);
   if (const auto found = known_.find(key); found != known_.end()) return found->second;
+  const auto start = Clock::Real().Steady();
   H1_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(folder));
   ModelFacts facts;
   H1_ASSIGN_OR_RETURN(facts.digest, checkpoint.Digest());
@@ -58,7 +71,20 @@ Result<ModelFacts> CheckpointModels::Read(const std::filesystem::path& folder) {
   facts.count_tokens = std::move(tokens.count);
   facts.cut_tokens = std::move(tokens.cut);
   known_[key] = facts;
+  const std::chrono::duration<double> seconds = Clock::Real().Steady() - start;
+  loaded_[key] = {checkpoint.config(), shared, checkpoint.weight_bytes(), seconds.count(),
+                  HasRandomWeights(facts.config_json)};
   return facts;
+}
+
+const LoadedModel& CheckpointModels::Loaded(const std::filesystem::path& folder) const {
+  return loaded_.at(KeyOf(folder));
+}
+
+double CheckpointModels::read_seconds() const {
+  double seconds = 0;
+  for (const auto& [folder, model] : loaded_) seconds += model.read_seconds;
+  return seconds;
 }
 
 std::string EnvironmentJson(const std::string& sandbox_profile) {
@@ -75,7 +101,5 @@ std::string EnvironmentJson(const std::string& sandbox_profile) {
   if (!sandbox_profile.empty()) json.Set("sandbox_profile", sandbox_profile);
   return WriteJson(json);
 }
-
-std::int64_t FreeMemory() { return MemInfoBytes("MemAvailable"); }
 
 }  // namespace h1bench::cli

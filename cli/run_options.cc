@@ -1,11 +1,12 @@
 #include "cli/run_options.h"
 
 #include <algorithm>
+#include <optional>
 #include <thread>
 
-#include "cli/run_models.h"
 #include "cli/units.h"
 #include "kernels/backend.h"
+#include "runner/engine/memory.h"
 
 namespace h1bench::cli {
 
@@ -45,31 +46,45 @@ std::string ResolveEngine(const std::string& engine) {
   return engine == "auto" ? DeviceName(DefaultDevice()) : engine;
 }
 
-/// 80 % of what is free on the engine's device.
-static Result<std::int64_t> MemoryForAll(const EngineArguments& arguments) {
-  if (!arguments.memory.empty()) return ParseBytes(arguments.memory, "--memory");
-  if (arguments.engine == "null") return FreeMemory() / 5 * 4;
-  H1_ASSIGN_OR_RETURN(const Device device, ParseDevice(ResolveEngine(arguments.engine)));
-  H1_ASSIGN_OR_RETURN(const std::optional<std::int64_t> own, FreeDeviceMemory(device));
-  return own.value_or(FreeMemory()) / 5 * 4;
+Status ShareOut(EngineArguments& arguments, std::int64_t workers) {
+  if (arguments.memory.empty()) {  // 80 % of what is free on the engine's device
+    std::optional<std::int64_t> own;
+    if (arguments.engine != "null") {
+      H1_ASSIGN_OR_RETURN(const Device device, ParseDevice(ResolveEngine(arguments.engine)));
+      H1_ASSIGN_OR_RETURN(own, FreeDeviceMemory(device));
+    }
+    arguments.memory_bytes = own.value_or(engine::FreeMemoryBytes()) / 5 * 4 / workers;
+  } else {
+    H1_ASSIGN_OR_RETURN(const std::int64_t all, ParseBytes(arguments.memory, "--memory"));
+    arguments.memory_bytes = all / workers;
+  }
+  const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
+  if (arguments.threads == 0)
+    arguments.threads = static_cast<int>(std::max<std::int64_t>(1, cores / workers));
+  return Status::Ok();
 }
 
-Result<std::vector<std::string>> WorkerArguments(const EngineArguments& arguments,
-                                                 std::int64_t workers) {
-  H1_ASSIGN_OR_RETURN(const std::int64_t memory, MemoryForAll(arguments));
-  const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
-  const std::int64_t threads =
-      arguments.threads > 0 ? arguments.threads : std::max<std::int64_t>(1, cores / workers);
+std::vector<std::string> WorkerArguments(const EngineArguments& arguments) {
   std::vector<std::string> out = {"--engine",  arguments.engine,
                                   "--batch",   std::to_string(arguments.batch),
-                                  "--threads", std::to_string(threads)};
-  if (memory > 0) out.insert(out.end(), {"--memory", std::to_string(memory / workers)});
+                                  "--threads", std::to_string(arguments.threads)};
+  if (arguments.memory_bytes > 0)
+    out.insert(out.end(), {"--memory", std::to_string(arguments.memory_bytes)});
   if (arguments.no_prefix_reuse) out.push_back("--no-prefix-reuse");
   if (arguments.null_delay_ms > 0)
     out.insert(out.end(), {"--null-delay-ms", std::to_string(arguments.null_delay_ms)});
   if (!arguments.null_abort_on.empty())
     out.insert(out.end(), {"--null-abort-on", arguments.null_abort_on});
   return out;
+}
+
+EngineOptions ToEngineOptions(const EngineArguments& arguments) {
+  EngineOptions options;
+  options.max_batch = arguments.batch;
+  options.backend.threads = arguments.threads;
+  options.prefix_reuse = !arguments.no_prefix_reuse;
+  options.memory_bytes = arguments.memory_bytes;
+  return options;
 }
 
 void AddRunArguments(CLI::App& app, RunArguments& arguments) {

@@ -8,6 +8,18 @@
 
 namespace h1bench {
 
+Result<EngineOptions> OptionsForVariant(EngineOptions options, const std::string& engine,
+                                        const std::string& precision, std::int64_t max_length) {
+  options.max_length = max_length;
+  H1_ASSIGN_OR_RETURN(options.backend.device, ParseDevice(engine));
+  if (options.backend.device == Device::kCuda) {  // enough rows to fill a GPU
+    options.backend.max_batch_tokens = 8192;
+    options.backend.max_batch_rows = 4096;
+  }
+  H1_ASSIGN_OR_RETURN(options.backend.precision, ParsePrecision(precision));
+  return options;
+}
+
 Result<std::unique_ptr<Engine>> LoadVariant(const v1::Variant& variant,
                                             const WorkerOptions& options) {
   H1_ASSIGN_OR_RETURN(const std::string identity, EngineIdentity(options.engine));
@@ -23,14 +35,9 @@ Result<std::unique_ptr<Engine>> LoadVariant(const v1::Variant& variant,
                               variant.path(), digest, variant.model_digest());
   }
   H1_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Open(variant.path()));
-  EngineOptions engine_options = options.engine_options;
-  engine_options.max_length = variant.max_length();
-  H1_ASSIGN_OR_RETURN(engine_options.backend.device, ParseDevice(options.engine));
-  if (engine_options.backend.device == Device::kCuda) {  // enough rows to fill a GPU
-    engine_options.backend.max_batch_tokens = 8192;
-    engine_options.backend.max_batch_rows = 4096;
-  }
-  H1_ASSIGN_OR_RETURN(engine_options.backend.precision, ParsePrecision(variant.precision()));
+  H1_ASSIGN_OR_RETURN(const EngineOptions engine_options,
+                      OptionsForVariant(options.engine_options, options.engine, variant.precision(),
+                                        variant.max_length()));
   return Engine::Create(std::make_shared<const Checkpoint>(std::move(checkpoint)),
                         std::make_shared<const Tokenizer>(std::move(tokenizer)), engine_options);
 }

@@ -29,6 +29,10 @@ struct WorkerOptions {
 /// nine seconds.
 Status RunWorker(const WorkerOptions& options);
 
+/// A worker's options with what a variant and the device `engine` add to them.
+Result<EngineOptions> OptionsForVariant(EngineOptions options, const std::string& engine,
+                                        const std::string& precision, std::int64_t max_length);
+
 /// Makes the engine of a variant, after checking that the files are the planned ones.
 Result<std::unique_ptr<Engine>> LoadVariant(const v1::Variant& variant,
                                             const WorkerOptions& options);

@@ -103,7 +103,8 @@ TEST_F(ScoresTest, ACancelSavesThem) {
 /// A compiled query is kept for the next time, and never shared by two at once.
 TEST(StatementsTest, TheSameTextTwiceAtATime) {
   const auto database = Database::Open(":memory:", false).value();
-  ASSERT_TRUE(database->Execute("CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1), (2), (3)").ok());
+  ASSERT_TRUE(
+      database->Execute("CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1), (2), (3)").ok());
   constexpr const char* kText = "SELECT a FROM t WHERE a >= ? ORDER BY a";
   for (int round = 0; round < 3; ++round) {
     Statement first = database->Prepare(kText).value();

@@ -1,0 +1,266 @@
+#include "cli/run_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "base/json.h"
+#include "cli/forward_rates.h"
+#include "cli/units.h"
+#include "harness/coordinator/request.h"
+#include "harness/coordinator/shards.h"
+#include "runner/estimate/rehearsal.h"
+#include "runner/worker/worker.h"
+#include "tasks/typical_length.h"
+
+namespace h1bench::cli {
+namespace {
+
+/// Prompts of one cell that are rehearsed; the others are taken to be like them.
+constexpr std::size_t kRehearsedBytes = 1 << 20;
+constexpr std::size_t kLeastBytesOfACell = 64 << 10;
+/// From the start of a worker's process to its first lease.
+constexpr double kStartSeconds = 0.1;
+/// Of one core, for a program that is judged (tasks/sandbox/README.md: 42 to 53 a second on two).
+constexpr double kJudgeSeconds = 0.04;
+
+Status NotEnough(const VariantRow& variant, const MemoryPlan& least, const MemoryPlan& as_bf16,
+                 const RunPlan& plan) {
+  std::vector<std::string> ways;
+  const std::int64_t all = plan.budget * plan.workers, fitting = all / least.total();
+  if (plan.workers > 1 && fitting >= 1) ways.push_back(fmt::format("--workers {}", fitting));
+  if (variant.precision != "bf16" && as_bf16.total() <= plan.budget)
+    ways.push_back(fmt::format("precision bf16 ({})", FormatBytes(as_bf16.total())));
+  ways.push_back(fmt::format("--memory {:.1f}GB",
+                             static_cast<double>(least.total() * plan.workers) / 1e9 + 0.05));
+  std::string fits = ways.front();
+  for (std::size_t i = 1; i < ways.size(); ++i)
+    fits += (i + 1 < ways.size() ? ", " : " or ") + ways[i];
+  return ResourceExhausted(
+      "not enough memory: {} {} needs {} a worker (weights {}, workspace and process {}, one short "
+      "sequence {}), the budget is {} a worker (--memory, shared among {} worker{}; default: 80 % "
+      "of "
+      "what is free). It fits with {}.",
+      variant.model_name, variant.precision, FormatBytes(least.total()), FormatBytes(least.weights),
+      FormatBytes(least.workspace + least.context), FormatBytes(least.kv + least.state),
+      FormatBytes(plan.budget), plan.workers, plan.workers == 1 ? "" : "s", fits);
+}
+
+/// The cell's shards that are rehearsed: the most costly one and others at equal distances.
+std::vector<const Shard*> Choose(const std::vector<const Shard*>& shards, std::size_t all_bytes,
+                                 std::size_t most_bytes) {
+  if (all_bytes <= most_bytes || shards.size() == 1) return shards;
+  const std::size_t count = std::max<std::size_t>(1, most_bytes * shards.size() / all_bytes);
+  std::vector<const Shard*> chosen;
+  for (std::size_t i = 0; i < count; ++i) chosen.push_back(shards[i * shards.size() / count]);
+  return chosen;
+}
+
+class Planner {
+ public:
+  explicit Planner(const PlanInput& input) : input_(input) {
+    for (const SampleRow& sample : input.samples) samples_[sample.id] = &sample;
+    for (const RunTaskRow& task : input.tasks) tasks_[task.id] = &task;
+  }
+
+  Result<RunPlan> Make() {
+    plan_.workers = input_.arguments.workers;
+    plan_.budget = input_.arguments.engine.memory_bytes;
+    if (input_.arguments.engine.engine == "null") return std::move(plan_);
+    if (input_.store != nullptr) {
+      H1_ASSIGN_OR_RETURN(answers_, input_.store->AnswerTokens());
+    }
+    shards_ = BuildShards(input_.samples, ChooseLimits(input_.samples, plan_.workers));
+    for (const VariantRow& variant : input_.variants) H1_RETURN_IF_ERROR(AddVariant(variant));
+    if (rates_everywhere_) Simulate();
+    return std::move(plan_);
+  }
+
+ private:
+  const SampleRow& SampleOf(const Shard& shard, std::size_t place = 0) const {
+    return *samples_.at(shard.samples[place]);
+  }
+
+  Status AddVariant(const VariantRow& row) {
+    const LoadedModel& model = input_.models.Loaded(row.model_path);
+    const std::string engine = ResolveEngine(input_.arguments.engine.engine);
+    H1_ASSIGN_OR_RETURN(const EngineOptions options,
+                        OptionsForVariant(ToEngineOptions(input_.arguments.engine), engine,
+                                          row.precision, row.max_length));
+    const MemoryPlan least = PlanMemory(model.config.shape, options.backend, 1, 2);
+    if (least.total() > plan_.budget) {
+      BackendOptions bf16 = options.backend;
+      bf16.precision = Precision::kBf16;
+      return NotEnough(row, least, PlanMemory(model.config.shape, bf16, 1, 2), plan_);
+    }
+    H1_ASSIGN_OR_RETURN(const ForwardRates rates, RatesOf(model, options));
+    H1_ASSIGN_OR_RETURN(Rehearsal rehearsal,
+                        Rehearsal::Create(model.config, model.tokenizer, options, rates));
+    VariantPlan variant;
+    variant.id = row.id;
+    variant.model = row.model_name;
+    variant.precision = row.precision;
+    variant.file_bytes = model.file_bytes;
+    if (!rates.empty())  // every worker reads all of it, on the same cores
+      variant.load_seconds =
+          model.read_seconds * static_cast<double>(plan_.workers) +
+          static_cast<double>(least.weights) / std::max(1.0, rates.pack_bytes_per_second);
+    for (const auto& [id, task] : tasks_)
+      H1_RETURN_IF_ERROR(AddCell(row, *task, model, rehearsal, variant));
+    variant.memory = rehearsal.memory();
+    plan_.variants.push_back(std::move(variant));
+    return Status::Ok();
+  }
+
+  Result<ForwardRates> RatesOf(const LoadedModel& model, const EngineOptions& options) {
+    Result<KeptRates> rates =
+        FindOrMeasureRates(input_.store, model.config.shape, options, plan_.workers);
+    if (rates.ok()) {
+      plan_.measuring_seconds += rates->measuring_seconds;
+      return rates->rates;
+    }
+    if (rates.status().code() != StatusCode::kUnavailable) return rates.status();
+    rates_everywhere_ = false;
+    plan_.no_estimate = rates.status().message();
+    return ForwardRates();
+  }
+
+  /// Tokens of one answer: as this model gave them before, to the limit for random weights, else
+  /// what the task's answers usually have.
+  double ExpectedTokens(const VariantRow& row, const RunTaskRow& task, const LoadedModel& model,
+                        std::int64_t limit) const {
+    if (limit == 0) return 0;
+    const auto known = answers_.find({row.model_digest, task.task, limit});
+    if (known != answers_.end()) return known->second;
+    const auto most = static_cast<double>(limit);
+    return model.random_weights ? most
+                                : std::min(most, tasks::TypicalAnswerTokens(task.task, most));
+  }
+
+  Status AddCell(const VariantRow& row, const RunTaskRow& task, const LoadedModel& model,
+                 Rehearsal& rehearsal, VariantPlan& variant) {
+    std::vector<const Shard*> shards;
+    std::size_t bytes = 0;
+    std::int64_t cost = 0, rehearsed_cost = 0, requests = 0, sample_cost = 0;
+    for (const Shard& shard : shards_) {
+      if (shard.variant_id != row.id || SampleOf(shard).run_task_id != task.id) continue;
+      shards.push_back(&shard);
+      cost += shard.cost;
+      requests += static_cast<std::int64_t>(shard.samples.size());
+      for (const std::int64_t id : shard.samples) bytes += samples_.at(id)->prompt.size();
+    }
+    if (shards.empty()) return Status::Ok();
+    CellPlan cell;
+    cell.task_id = task.id;
+    cell.task = task.name;
+    cell.requests = requests;
+    cell.expected_tokens = ExpectedTokens(row, task, model, MaxNewTokens(SampleOf(*shards[0])));
+    const std::size_t cells = input_.variants.size() * input_.tasks.size();
+    Rehearsed sum;
+    for (const Shard* shard :
+         Choose(shards, bytes, std::max(kLeastBytesOfACell, kRehearsedBytes / cells))) {
+      H1_ASSIGN_OR_RETURN(const Rehearsed one, Rehearse(*shard, rehearsal, cell.expected_tokens));
+      if (one.refused.code() == StatusCode::kResourceExhausted) {
+        return one.refused.WithContext(fmt::format("not enough memory: {} {}, task {}",
+                                                   row.model_name, row.precision, task.name));
+      }
+      shard_seconds_[shard->samples.front()] = one.seconds.total();
+      rehearsed_cost += shard->cost;
+      for (const std::int64_t id : shard->samples) sample_cost += samples_.at(id)->cost_tokens;
+      sum.Add(one);
+    }
+    FillCell(sum, static_cast<double>(cost) / static_cast<double>(rehearsed_cost), cell);
+    cell.live.prompt_seconds_per_cost = sum.seconds.prompt / static_cast<double>(sample_cost);
+    for (const Shard* shard : shards)
+      shard_seconds_.try_emplace(shard->samples.front(), sum.seconds.total() *
+                                                             static_cast<double>(shard->cost) /
+                                                             static_cast<double>(rehearsed_cost));
+    if (NeedsJudge(task)) judged_ += requests;
+    plan_.estimate.cells[{row.id, task.id}] = cell.live;
+    variant.cells.push_back(std::move(cell));
+    return Status::Ok();
+  }
+
+  static void FillCell(const Rehearsed& sum, double all, CellPlan& cell) {
+    const auto scaled = [&](std::int64_t part) {
+      return static_cast<std::int64_t>(static_cast<double>(part) * all + 0.5);
+    };
+    cell.prompt_tokens = scaled(sum.prompt_tokens);
+    cell.computed_tokens = scaled(sum.computed_tokens);
+    cell.generated_tokens = scaled(sum.generated_tokens);
+    cell.seconds = sum.seconds.total() * all;
+    cell.live.expected_tokens = cell.expected_tokens;
+    if (sum.generated_tokens > 0)
+      cell.live.seconds_per_token =
+          sum.seconds.generated / static_cast<double>(sum.generated_tokens);
+  }
+
+  Result<Rehearsed> Rehearse(const Shard& shard, Rehearsal& rehearsal, double expected) const {
+    std::vector<EngineRequest> requests;
+    for (std::size_t i = 0; i < shard.samples.size(); ++i) {
+      H1_ASSIGN_OR_RETURN(const v1::Request wire, ToWire(SampleOf(shard, i)));
+      requests.push_back(FromWire(wire, static_cast<std::int64_t>(i)));
+    }
+    return rehearsal.Run(requests, expected);
+  }
+
+  static bool NeedsJudge(const RunTaskRow& task) { return task.task.starts_with("humaneval"); }
+
+  double LoadSeconds(std::int64_t variant) const {
+    for (const VariantPlan& one : plan_.variants)
+      if (one.id == variant) return one.load_seconds;
+    return 0;
+  }
+
+  /// Hands the shards out as the coordinator will.
+  void Simulate() {
+    ShardQueue queue;
+    queue.Add(shards_);
+    struct Worker {
+      double free = kStartSeconds;
+      std::int64_t loaded = -1;  // none: ids of the input may begin at 0
+    };
+    std::vector<Worker> workers(static_cast<std::size_t>(plan_.workers));
+    double work = 0, end = 0, loads = 0;
+    while (true) {
+      Worker& next = *std::ranges::min_element(workers, {}, &Worker::free);
+      const std::optional<Shard> shard = queue.Take(next.loaded);
+      if (!shard) break;
+      if (next.loaded != shard->variant_id) {
+        next.free += LoadSeconds(shard->variant_id);
+        if (loads == 0) loads = next.free;
+      }
+      next.loaded = shard->variant_id;
+      const double seconds = shard_seconds_.at(shard->samples.front());
+      next.free += seconds;
+      work += seconds;
+      end = std::max(end, next.free);
+    }
+    const bool on_cpu = ResolveEngine(input_.arguments.engine.engine) == "cpu";
+    const auto cores = static_cast<double>(std::max(1U, std::thread::hardware_concurrency()));
+    const double judging = static_cast<double>(judged_) * kJudgeSeconds / cores;
+    RunEstimate& estimate = plan_.estimate;
+    estimate.seconds = on_cpu ? end + judging : std::max(end, judging);
+    estimate.load_seconds = std::min(loads, estimate.seconds);
+    const double rest = estimate.seconds - estimate.load_seconds;
+    estimate.parallel = rest > 0 && work > 0 ? work / rest : 1;
+  }
+
+  const PlanInput& input_;
+  RunPlan plan_;
+  std::map<std::int64_t, const SampleRow*> samples_;
+  std::map<std::int64_t, const RunTaskRow*> tasks_;
+  std::vector<Shard> shards_;
+  std::map<std::int64_t, double> shard_seconds_;  // by first sample
+  Store::AnswerLengths answers_;
+  std::int64_t judged_ = 0;
+  bool rates_everywhere_ = true;
+};
+
+}  // namespace
+
+Result<RunPlan> PlanRun(const PlanInput& input) { return Planner(input).Make(); }
+
+}  // namespace h1bench::cli

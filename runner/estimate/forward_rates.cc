@@ -1,0 +1,100 @@
+#include "runner/estimate/forward_rates.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace h1bench {
+namespace {
+
+Json PointsJson(const MeasuredPoints& points) {
+  Json list{Json::Array{}};
+  for (const auto& [size, seconds] : points) list.Push(Json::Array{Json(size), Json(seconds)});
+  return list;
+}
+
+Result<MeasuredPoints> ReadPoints(const Json& json, const char* key) {
+  const Json* list = json.Find(key);
+  if (list == nullptr || !list->is_array() || list->as_array().empty())
+    return Corrupt("rates.{}: expected a list of points", key);
+  MeasuredPoints points;
+  for (const Json& item : list->as_array()) {
+    if (!item.is_array() || item.as_array().size() != 2 || !item.as_array()[0].is_integer() ||
+        !item.as_array()[1].is_number())
+      return Corrupt("rates.{}: expected [tokens, seconds]", key);
+    points.emplace_back(item.as_array()[0].as_int(), item.as_array()[1].as_double());
+    const auto& [size, seconds] = points.back();
+    const bool grows = points.size() < 2 || size > points[points.size() - 2].first;
+    if (size < 1 || !grows || !(seconds >= 0 && std::isfinite(seconds)))
+      return Corrupt("rates.{}: expected growing sizes and seconds from 0 on", key);
+  }
+  return points;
+}
+
+}  // namespace
+
+double Interpolate(const MeasuredPoints& points, double size) {
+  if (points.empty() || size <= 0) return 0;
+  const auto first = static_cast<double>(points.front().first);
+  if (size <= first || points.size() == 1) {
+    // Below the first point a Forward is limited by the weights it reads: the same time.
+    return size <= first ? points.front().second : points.front().second * size / first;
+  }
+  auto upper = std::find_if(points.begin() + 1, points.end(), [&](const auto& point) {
+    return static_cast<double>(point.first) >= size;
+  });
+  if (upper == points.end()) --upper;
+  const auto& [x0, y0] = *(upper - 1);
+  const auto& [x1, y1] = *upper;
+  return y0 + (y1 - y0) * (size - static_cast<double>(x0)) / static_cast<double>(x1 - x0);
+}
+
+ForwardSeconds Seconds(const ForwardRates& rates, const ForwardWork& work) {
+  const auto prompt = static_cast<double>(work.prompt_tokens);
+  const auto generated = static_cast<double>(work.generated);
+  const double rows = prompt + generated;
+  ForwardSeconds out;
+  if (rows <= 0) return out;
+  // A generated token costs what a prompt token costs in this call, and what it reads alone.
+  const double shared = Interpolate(rates.prompt, rows);
+  const double alone =
+      std::max(0.0, Interpolate(rates.generated, generated) - Interpolate(rates.prompt, generated));
+  out.generated =
+      prompt > 0 ? shared * generated / rows + alone : Interpolate(rates.generated, generated);
+  out.generated += rates.generated_key * work.generated_keys;
+  if (prompt <= 0) return out;
+  out.prompt =
+      shared * prompt / rows + rates.prompt_key * work.prompt_keys +
+      rates.prompt_segment * static_cast<double>(work.prompt_segments - 1) +
+      rates.asked_row * static_cast<double>(std::max<std::int64_t>(0, work.asked_rows - 1));
+  return out;
+}
+
+Json ToJson(const ForwardRates& rates) {
+  Json json;
+  json.Set("prompt", PointsJson(rates.prompt)).Set("generated", PointsJson(rates.generated));
+  json.Set("prompt_segment", rates.prompt_segment).Set("asked_row", rates.asked_row);
+  json.Set("prompt_key", rates.prompt_key).Set("generated_key", rates.generated_key);
+  json.Set("pack_bytes_per_second", rates.pack_bytes_per_second);
+  return json;
+}
+
+Result<ForwardRates> ForwardRatesFromJson(const Json& json) {
+  ForwardRates rates;
+  H1_ASSIGN_OR_RETURN(rates.prompt, ReadPoints(json, "prompt"));
+  H1_ASSIGN_OR_RETURN(rates.generated, ReadPoints(json, "generated"));
+  const std::pair<const char*, double*> numbers[] = {
+      {"prompt_segment", &rates.prompt_segment},
+      {"asked_row", &rates.asked_row},
+      {"prompt_key", &rates.prompt_key},
+      {"generated_key", &rates.generated_key},
+      {"pack_bytes_per_second", &rates.pack_bytes_per_second}};
+  for (const auto& [key, to] : numbers) {
+    const Json* value = json.Find(key);
+    if (value == nullptr || !value->is_number() || !(value->as_double() >= 0))
+      return Corrupt("rates.{}: expected a number from 0 on", key);
+    *to = value->as_double();
+  }
+  return rates;
+}
+
+}  // namespace h1bench

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/status.h"
+#include "runner/checkpoint/checkpoint.h"
+#include "runner/engine/engine.h"
+#include "runner/estimate/counting_backend.h"
+#include "runner/estimate/forward_rates.h"
+#include "runner/tokenizer/tokenizer.h"
+
+namespace h1bench {
+
+/// What the engine would do with some requests.
+struct Rehearsed {
+  ForwardSeconds seconds;            // zero without rates
+  std::int64_t prompt_tokens = 0;    // of all prompts
+  std::int64_t computed_tokens = 0;  // of prompts and continuations, shared prefixes once
+  std::int64_t generated_tokens = 0;
+  Status refused;  // why the first request that the engine refuses is refused
+
+  void Add(const Rehearsed& other);
+};
+
+/// The real engine, with the real tokenizer and the memory arithmetic of the real backend, on a
+/// backend that only counts: the same trie, the same Forwards, the same slots as in the run to
+/// come.
+class Rehearsal {
+ public:
+  /// `options` as the worker will have them; memory_bytes must be set.
+  static Result<Rehearsal> Create(const ModelConfig& config,
+                                  std::shared_ptr<const Tokenizer> tokenizer,
+                                  const EngineOptions& options, const ForwardRates& rates);
+
+  /// `expected_tokens`: of a generation, its end included.
+  Result<Rehearsed> Run(std::span<const EngineRequest> requests, double expected_tokens);
+  /// The most that any Run needs.
+  MemoryPlan memory() const { return engine_->planned_memory(); }
+
+ private:
+  std::shared_ptr<CountingBackend> backend_;
+  std::unique_ptr<Engine> engine_;
+};
+
+}  // namespace h1bench

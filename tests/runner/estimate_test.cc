@@ -1,0 +1,239 @@
+// What is said before a run: the counting backend shows what the engine then does, rates say how
+// long.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "runner/checkpoint/synthesize.h"
+#include "runner/estimate/counting_backend.h"
+#include "runner/estimate/forward_rates.h"
+#include "runner/estimate/measure_rates.h"
+#include "runner/estimate/rehearsal.h"
+#include "tests/runner/checkpoint_fixture.h"
+#include "tests/runner/engine_fixture.h"
+
+namespace h1bench {
+namespace {
+
+using testing::MixedRequests;
+using testing::RunAll;
+
+/// 10 ms and 1 ms a token; steps 20 ms and 1 ms a sequence; round numbers for the rest.
+ForwardRates Round() {
+  ForwardRates rates;
+  rates.prompt = {{1, 0.011}, {11, 0.021}, {101, 0.111}};
+  rates.generated = {{1, 0.021}, {41, 0.061}};
+  rates.prompt_segment = 0.5;
+  rates.asked_row = 0.25;
+  rates.prompt_key = 1e-6;
+  rates.generated_key = 1e-5;
+  rates.pack_bytes_per_second = 1e9;
+  return rates;
+}
+
+TEST(ForwardRates, LinesBetweenPointsAndBeyond) {
+  const MeasuredPoints points = {{4, 2.0}, {8, 3.0}, {16, 7.0}};
+  EXPECT_EQ(Interpolate(points, 1), 2.0);  // limited by what it reads
+  EXPECT_EQ(Interpolate(points, 6), 2.5);
+  EXPECT_EQ(Interpolate(points, 12), 5.0);
+  EXPECT_EQ(Interpolate(points, 32), 15.0);
+  EXPECT_EQ(Interpolate(points, 0), 0.0);
+  EXPECT_EQ(Interpolate({}, 5), 0.0);
+}
+
+TEST(ForwardRates, EveryKindOfWorkCosts) {
+  ForwardWork work;
+  work.prompt_tokens = 50;
+  work.prompt_segments = 1;
+  work.asked_rows = 1;
+  EXPECT_NEAR(Seconds(Round(), work).total(), 0.060, 1e-12);
+  work.prompt_segments = 3;
+  EXPECT_NEAR(Seconds(Round(), work).total(), 1.060, 1e-12);
+  work.asked_rows = 5;
+  EXPECT_NEAR(Seconds(Round(), work).total(), 2.060, 1e-12);
+  work.prompt_keys = 1000;
+  EXPECT_NEAR(Seconds(Round(), work).total(), 2.061, 1e-12);
+  EXPECT_EQ(Seconds(Round(), work).generated, 0);
+
+  ForwardWork steps;
+  steps.generated = 21;
+  EXPECT_NEAR(Seconds(Round(), steps).total(), 0.041, 1e-12);
+  steps.generated_keys = 100;
+  EXPECT_NEAR(Seconds(Round(), steps).generated, 0.042, 1e-12);
+
+  // Together: the products of all rows once, and what steps cost beyond that (here 10 ms).
+  ForwardWork both;
+  both.prompt_tokens = 30;
+  both.prompt_segments = both.asked_rows = 1;
+  both.generated = 20;
+  EXPECT_NEAR(Seconds(Round(), both).total(), 0.060 + 0.010, 1e-12);
+  EXPECT_NEAR(Seconds(Round(), both).prompt, 0.036, 1e-12);
+}
+
+TEST(ForwardRates, ReadBackFromJsonAndRefused) {
+  const Json json = ToJson(Round());
+  const Result<ForwardRates> back = ForwardRatesFromJson(json);
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  EXPECT_EQ(WriteJson(ToJson(*back)), WriteJson(json));
+  Json wrong = json;
+  wrong.Set("prompt", Json::Array{Json(Json::Array{Json(8), Json(1.0)}),
+                                  Json(Json::Array{Json(8), Json(2.0)})});
+  EXPECT_FALSE(ForwardRatesFromJson(wrong).ok());  // sizes that do not grow
+  wrong = json;
+  wrong.Set("asked_row", -1.0);
+  EXPECT_FALSE(ForwardRatesFromJson(wrong).ok());
+  EXPECT_FALSE(ForwardRatesFromJson(Json(Json::Object{})).ok());
+}
+
+struct Counted {
+  EngineStats stats;
+  std::int64_t prompt_tokens = 0, reused = 0;
+  MemoryPlan planned;
+};
+
+/// The engine on `backend` answers everything; generations run to their limit.
+Counted Count(std::shared_ptr<Backend> backend, const EngineOptions& options,
+              std::vector<EngineRequest> requests) {
+  EngineParts parts;
+  parts.backend = std::move(backend);
+  parts.eos_ids = {CountingBackend::kEnd};
+  parts.bos_id = 1;
+  parts.plan_memory = FakeBackend::Plan;
+  auto engine = Engine::CreateWith(std::move(parts), options);
+  EXPECT_TRUE(engine.ok()) << engine.status().message();
+  for (EngineRequest& request : requests) {
+    request.ignore_eos = true;
+    request.temperature = 0;
+  }
+  Counted out;
+  for (const EngineResponse& response : RunAll(**engine, requests)) {
+    out.prompt_tokens += response.prompt_tokens;
+    out.reused += response.reused_tokens;
+  }
+  out.stats = (*engine)->stats();
+  out.planned = (*engine)->planned_memory();
+  return out;
+}
+
+/// What the rehearsal counts is what an engine that computes does: Forwards, tokens, slots, memory.
+TEST(Rehearsal, TheSameForwardsAsOnABackendThatComputes) {
+  for (const bool reuse : {true, false}) {
+    for (const std::int64_t batch : {1, 5, 64}) {
+      EngineOptions options;
+      options.max_batch = batch;
+      options.prefix_reuse = reuse;
+      options.memory_bytes = FakeBackend::kFixedBytes + 60'000;
+      const auto requests = MixedRequests(80, 64, 7);
+      BackendOptions backend;
+      backend.max_batch_tokens = 256;
+      auto fake = std::make_shared<FakeBackend>(backend);
+      auto counting = std::make_shared<CountingBackend>(fake->shape(), backend, Round());
+      const Counted real = Count(fake, options, requests);
+      const Counted counted = Count(counting, options, requests);
+      EXPECT_EQ(counted.stats.forward_calls, real.stats.forward_calls);
+      EXPECT_EQ(counted.stats.fed_tokens, real.stats.fed_tokens);
+      EXPECT_EQ(counted.stats.peak_slots, real.stats.peak_slots);
+      EXPECT_EQ(counted.prompt_tokens, real.prompt_tokens);
+      EXPECT_EQ(counted.reused, real.reused);
+      EXPECT_EQ(counted.planned.total(), real.planned.total());
+      EXPECT_EQ(counting->prompt_tokens() + counting->steps(), real.stats.fed_tokens);
+      EXPECT_GT(counting->seconds().prompt, 0);
+      EXPECT_GT(counting->seconds().generated, 0);
+      EXPECT_EQ(real.reused > 0, reuse);
+    }
+  }
+}
+
+std::vector<EngineRequest> Generations(int count, std::int64_t limit) {
+  std::vector<EngineRequest> requests;
+  for (int i = 0; i < count; ++i) {
+    EngineRequest& request = requests.emplace_back();
+    request.tag = i;
+    request.context = "Question " + std::to_string(i) + ": how much is it?\nAnswer:";
+    request.max_new_tokens = limit;
+    request.stops = {"\n"};
+    request.temperature = 1;
+    request.sampling_key = "k";
+  }
+  return requests;
+}
+
+/// Answers are as long as expected, also a fraction on average, and never longer than the limit.
+TEST(Rehearsal, AnswersHaveTheExpectedLength) {
+  const auto folder = testing::SourceDir() / "demo/models/toy";
+  const Checkpoint model = Checkpoint::Open(folder).value();
+  EngineOptions options;
+  options.max_length = 256;
+  options.memory_bytes = std::int64_t{1} << 30;
+  Rehearsal rehearsal =
+      Rehearsal::Create(model.config(), testing::ToyTokenizer(), options, Round()).value();
+  const auto tokens = [&](double expected, std::int64_t limit) {
+    const auto run = rehearsal.Run(Generations(10, limit), expected);
+    EXPECT_TRUE(run.ok()) << run.status().message();
+    EXPECT_TRUE(run->refused.ok());
+    return run->generated_tokens;
+  };
+  EXPECT_EQ(tokens(7, 40), 70);
+  EXPECT_EQ(tokens(7.5, 40), 75);
+  EXPECT_EQ(tokens(40, 40), 400);
+  EXPECT_EQ(tokens(90, 40), 400);
+  EXPECT_EQ(tokens(2, 40), 20);
+  // Ten sequences of 256 positions at most, by the backend's own arithmetic.
+  const MemoryPlan most = PlanMemory(model.config().shape, options.backend, 10, 256);
+  EXPECT_EQ(rehearsal.memory().state, most.state);
+  EXPECT_EQ(rehearsal.memory().weights, most.weights);
+  EXPECT_GT(rehearsal.memory().kv, 0);
+  EXPECT_LE(rehearsal.memory().kv, most.kv);
+}
+
+/// A prompt that cannot be held is told before the run.
+TEST(Rehearsal, WhatDoesNotFitIsRefused) {
+  const Checkpoint model = Checkpoint::Open(testing::SourceDir() / "demo/models/toy").value();
+  EngineOptions options;
+  options.max_length = 1024;
+  options.memory_bytes = PlanMemory(model.config().shape, options.backend, 1, 64).total();
+  Rehearsal rehearsal =
+      Rehearsal::Create(model.config(), testing::ToyTokenizer(), options, {}).value();
+  EXPECT_TRUE(rehearsal.Run(Generations(2, 30), 30)->refused.ok());
+  const auto run = rehearsal.Run(Generations(2, 900), 30);
+  ASSERT_TRUE(run.ok());
+  EXPECT_EQ(run->refused.code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(run->seconds.total(), 0);  // without rates no time
+}
+
+/// The forwards of a few layers say what a model of many takes. The bound is wide, for machines
+/// that do other things as well; without the step from few layers to all it would be missed by far.
+TEST(SlowMeasureRates, PredictsADeeperModel) {
+  ModelShape shape = testing::TinyShape();
+  shape.vocab = 2048, shape.hidden = 256, shape.intermediate = 512, shape.layers = 24;
+  shape.heads = 4, shape.kv_heads = 2, shape.head_dim = 64;
+  shape.ssm_inner = 384, shape.ssm_heads = 6, shape.ssm_head_dim = 64, shape.ssm_state = 64;
+  shape.max_positions = 4096;
+  BackendOptions options;
+  options.threads = 1;
+  const auto rates = MeasureForwardRates(shape, {options, 1, 8});
+  ASSERT_TRUE(rates.ok()) << rates.status().message();
+  EXPECT_GT(rates->pack_bytes_per_second, 0);
+  const SyntheticModel model = SynthesizeInMemory(shape, 3).value();
+  const auto backend = CreateBackend(shape, model.weights, options).value();
+  const std::vector<std::int32_t> ids(300, 7);
+  const SlotId slot = backend->Allocate(1000).value();
+  const Segment segment{slot, ids, {{299, {}, nullptr}}, false};
+  std::vector<double> seconds;
+  for (int i = 0; i < 4; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    ASSERT_TRUE(backend->Forward(std::span(&segment, 1)).ok());
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    seconds.push_back(took.count());
+  }
+  ForwardWork work;
+  work.prompt_tokens = 300;
+  work.prompt_segments = work.asked_rows = 1;
+  work.prompt_keys = 300.0 * 301 / 2;
+  const double said = Seconds(*rates, work).total(), took = *std::ranges::min_element(seconds);
+  EXPECT_GT(said, took / 3);
+  EXPECT_LT(said, took * 3);
+}
+
+}  // namespace
+}  // namespace h1bench
