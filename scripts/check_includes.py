@@ -20,6 +20,7 @@ ALLOWED = {
     "runner/checkpoint": ["base", "kernels"],
     "runner/tokenizer": ["base"],
     "runner/engine": ["base", "kernels", "runner/checkpoint", "runner/tokenizer"],
+    "runner/estimate": ["base", "kernels", "runner/checkpoint", "runner/engine", "runner/tokenizer"],
     "runner/worker": ["base", "kernels", "proto", "runner"],
     "harness/suite": ["base", "tasks"],
     "harness/store": ["base"],
