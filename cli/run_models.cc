@@ -67,7 +67,8 @@ Result<ModelFacts> CheckpointModels::Read(const std::filesystem::path& folder) {
   }
   facts.chat = checkpoint.CheckChat();
   H1_ASSIGN_OR_RETURN(Tokenizer tokenizer, Tokenizer::Open(folder));
-  TextTokens tokens = TokensOf(std::move(tokenizer));
+  const auto shared = std::make_shared<const Tokenizer>(std::move(tokenizer));
+  TextTokens tokens = TokensOf(shared);
   facts.count_tokens = std::move(tokens.count);
   facts.cut_tokens = std::move(tokens.cut);
   known_[key] = facts;

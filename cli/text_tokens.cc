@@ -42,7 +42,10 @@ std::size_t CutTokens(const Tokenizer& tokenizer, std::string_view text, std::in
 }  // namespace
 
 TextTokens TokensOf(Tokenizer tokenizer) {
-  const auto shared = std::make_shared<const Tokenizer>(std::move(tokenizer));
+  return TokensOf(std::make_shared<const Tokenizer>(std::move(tokenizer)));
+}
+
+TextTokens TokensOf(std::shared_ptr<const Tokenizer> shared) {
   return {[shared](std::string_view text) {
             return static_cast<std::int64_t>(shared->Encode(text).size());
           },

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include "runner/tokenizer/tokenizer.h"
 #include "tasks/task.h"
 
@@ -10,6 +12,7 @@ struct TextTokens {
   tasks::TokenCounter count;
   tasks::TokenCutter cut;
 };
+TextTokens TokensOf(std::shared_ptr<const Tokenizer> tokenizer);
 TextTokens TokensOf(Tokenizer tokenizer);
 
 }  // namespace h1bench::cli
