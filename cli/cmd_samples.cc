@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <map>
 
 #include "base/json.h"
 #include "cli/command.h"
@@ -45,9 +46,22 @@ void SetAnswer(const ResponseRow* response, Json& line) {
   }
 }
 
+/// Worker -> what computed its answers: build, device, its multiprocessors, driver and runtime.
+using Engines = std::map<std::string, std::string>;
+Result<Engines> ReadEngines(Store& store, std::int64_t run) {
+  Engines out;
+  H1_ASSIGN_OR_RETURN(const std::vector<WorkerRow> workers, store.Workers(run));
+  for (const WorkerRow& worker : workers) {
+    const auto json = ParseJson(worker.environment_json);
+    const Json* engine = json.ok() && json->is_object() ? json->Find("engine") : nullptr;
+    if (engine != nullptr && engine->is_string()) out[worker.worker] = engine->as_string();
+  }
+  return out;
+}
+
 /// The members and their order are a stable format (docs/samples in the suite reference).
 Json Line(const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
-          const ResponseRow* response, const ScoreRow* score) {
+          const ResponseRow* response, const ScoreRow* score, const Engines& engines) {
   Json line, scores{Json::Object{}}, timing{Json::Object{}};
   line.Set("model", variant.model_name).Set("precision", variant.precision).Set("task", task.name);
   line.Set("subset", sample.subset.empty() ? Json() : Json(sample.subset))
@@ -74,9 +88,15 @@ Json Line(const VariantRow& variant, const RunTaskRow& task, const SampleRow& sa
     if (!response->error.empty()) line.Set("error", response->error);
     timing.Set("queue_seconds", response->queue_seconds)
         .Set("prefill_seconds", response->prefill_seconds);
+    if (response->generated_tokens > 0)
+      timing.Set("ttft_seconds", response->queue_seconds + response->prefill_seconds);
     timing.Set("decode_seconds", response->decode_seconds)
         .Set("reused_tokens", response->reused_tokens)
         .Set("worker", response->worker);
+    if (const auto engine = engines.find(response->worker); engine != engines.end())
+      timing.Set("engine", engine->second);
+    if (!response->inter_token_us.empty())
+      timing.Set("inter_token_us", Ids(response->inter_token_us));
   } else if (sample.losses >= kLossesToPoison) {
     line.Set("error", fmt::format("given up: {} workers died on it", sample.losses));
   }
@@ -87,10 +107,12 @@ Json Line(const VariantRow& variant, const RunTaskRow& task, const SampleRow& sa
 Status Run(const Options& options) {
   H1_ASSIGN_OR_RETURN(const auto store, Store::Open(options.database, Store::Mode::kReadOnly));
   H1_ASSIGN_OR_RETURN(const NamedRun run, FindRun(*store, options.run, options.database));
+  H1_ASSIGN_OR_RETURN(const Engines engines, ReadEngines(*store, run.row.id));
   return store->ForEachSample(
-      run.row.id, [](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
-                     const ResponseRow* response, const ScoreRow* score) {
-        std::printf("%s\n", WriteJson(Line(variant, task, sample, response, score)).c_str());
+      run.row.id, [&](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
+                      const ResponseRow* response, const ScoreRow* score) {
+        std::printf("%s\n",
+                    WriteJson(Line(variant, task, sample, response, score, engines)).c_str());
         return Status::Ok();
       });
 }

@@ -7,6 +7,7 @@
 #include "cli/run_models.h"
 #include "cli/run_options.h"
 #include "cli/units.h"
+#include "runner/worker/identity.h"
 #include "runner/worker/worker.h"
 
 namespace h1bench::cli {
@@ -34,6 +35,8 @@ Status Work(const Options& options) {
   H1_ASSIGN_OR_RETURN(Json environment, ParseJson(EnvironmentJson()));
   environment.Set("pid", static_cast<std::int64_t>(getpid()))
       .Set("threads", static_cast<std::int64_t>(options.engine.threads));
+  H1_ASSIGN_OR_RETURN(const std::string identity, EngineIdentity(worker.engine));
+  environment.Set("engine", identity);
   environment.Set("batch", options.engine.batch)
       .Set("prefix_reuse", !options.engine.no_prefix_reuse);
   worker.environment_json = WriteJson(environment);

@@ -1,5 +1,6 @@
 #include "harness/coordinator/messages.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -65,6 +66,16 @@ Status CheckNumbers(const v1::Response& response) {
   for (const auto& [field, seconds] : times) {
     if (!(seconds >= 0 && std::isfinite(seconds)))
       return InvalidArgument("{}: expected seconds from 0 on, found {}", field, seconds);
+  }
+  const std::int64_t gaps = response.inter_token_us_size();
+  if (gaps != 0 && gaps != response.generated_tokens() - 1)
+    return InvalidArgument(
+        "inter_token_us: expected {} (one fewer than generated tokens) or none, found {}",
+        std::max<std::int64_t>(0, response.generated_tokens() - 1), gaps);
+  for (const std::uint32_t us : response.inter_token_us()) {
+    if (us > std::uint32_t{std::numeric_limits<std::int32_t>::max()})
+      return InvalidArgument("inter_token_us: expected microseconds below 2147483648, found {}",
+                             us);
   }
   return Status::Ok();
 }

@@ -119,6 +119,8 @@ ResponseRow FromWire(const v1::Response& response, const std::string& worker) {
   row.queue_seconds = response.queue_seconds();
   row.prefill_seconds = response.prefill_seconds();
   row.decode_seconds = response.decode_seconds();
+  for (const std::uint32_t us : response.inter_token_us())
+    row.inter_token_us.push_back(static_cast<std::int32_t>(us));
   row.worker = worker;
   return row;
 }

@@ -94,6 +94,7 @@ Result<ResponseRow> ReadResponse(const Statement& statement, int first) {
   row.prefill_seconds = statement.Double(first + 13);
   row.decode_seconds = statement.Double(first + 14);
   row.worker = statement.Text(first + 15);
+  H1_ASSIGN_OR_RETURN(row.inter_token_us, DecodeIds(statement.Text(first + 16), "inter_token_us"));
   return row;
 }
 

@@ -166,7 +166,13 @@ CREATE TABLE failures (
 ) STRICT;
 )sql";
 
-constexpr std::array kMigrations = {kVersion1, kVersion2};
+// Version 3: what a reader of a stream waits for.
+constexpr const char* kVersion3 = R"sql(
+-- JSON, microseconds from each generated token to the next; empty: not measured
+ALTER TABLE responses ADD COLUMN inter_token_us TEXT NOT NULL DEFAULT '[]';
+)sql";
+
+constexpr std::array kMigrations = {kVersion1, kVersion2, kVersion3};
 
 Status CheckHeader(Database& database, std::int64_t& version) {
   H1_ASSIGN_OR_RETURN(const std::int64_t application, database.Scalar("PRAGMA application_id"));

@@ -83,8 +83,8 @@ inline constexpr const char* kResponseColumns =
     "r.truncated_tokens, "
     "r.reused_tokens, r.first_ids, r.last_ids, r.finish, r.error, r.queue_seconds, "
     "r.prefill_seconds, r.decode_seconds, "
-    "r.worker";
-inline constexpr int kResponseColumnCount = 16;
+    "r.worker, r.inter_token_us";
+inline constexpr int kResponseColumnCount = 17;
 Result<ResponseRow> ResponseFrom(const Statement& statement, int first);
 
 /// JSON texts of the columns that hold lists. Doubles are written so that they read back bit-equal.

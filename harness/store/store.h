@@ -58,6 +58,7 @@ struct ResponseRow {
   double queue_seconds = 0, prefill_seconds = 0,
          decode_seconds = 0;  // timing: may differ from run to run
   std::string worker;
+  std::vector<std::int32_t> inter_token_us;  // timing: one fewer than generated tokens, or none
 };
 
 struct ScoreRow {
@@ -72,7 +73,8 @@ struct MemoryRow {
   std::int64_t variant_id = 0;
   std::string worker;  // name#incarnation: a worker that came back has a row of its own
   /// {"weights": b, "kv": b, "state": b, "workspace": b, "context": b, "peak_rss": b,
-  /// "engine_seconds": s, "gpu": {...}}, bytes, seconds; gpu: ToJson of runner/worker/telemetry.h,
+  /// "engine_seconds": s, "prefill_seconds": s, "decode_seconds": s, "mixed_seconds": s,
+  /// "gpu": {...}}, bytes, seconds; gpu: ToJson of runner/worker/telemetry.h,
   /// where one was watched
   std::string memory_json;
 };

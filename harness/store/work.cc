@@ -100,7 +100,7 @@ Status SqliteStore::InsertResponse(std::int64_t lease, std::int64_t sample,
 
   H1_ASSIGN_OR_RETURN(Statement insert,
                       database_->Prepare("INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                                         "?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"));
+                                         "?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"));
   H1_RETURN_IF_ERROR(
       insert
           .BindAll(response.key, response.text, EncodeDoubles(response.loglikelihoods),
@@ -108,7 +108,7 @@ Status SqliteStore::InsertResponse(std::int64_t lease, std::int64_t sample,
                    response.generated_tokens, response.truncated_tokens, response.reused_tokens,
                    EncodeIds(response.first_ids), EncodeIds(response.last_ids), response.finish,
                    response.error, response.queue_seconds, response.prefill_seconds,
-                   response.decode_seconds, response.worker)
+                   response.decode_seconds, response.worker, EncodeIds(response.inter_token_us))
           .Run());
   if (database_->Changes() == 1) return Status::Ok();
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "runner/engine/bf16_softmax.h"
@@ -11,6 +12,13 @@ namespace {
 
 double Seconds(Listener::Time from, Listener::Time to) {
   return std::chrono::duration<double>(to - from).count();
+}
+
+std::int32_t Microseconds(Listener::Time from, Listener::Time to) {
+  const std::int64_t count =
+      std::chrono::duration_cast<std::chrono::microseconds>(to - from).count();
+  return static_cast<std::int32_t>(
+      std::clamp<std::int64_t>(count, 0, std::numeric_limits<std::int32_t>::max()));
 }
 
 /// No number is better than a wrong one.
@@ -23,8 +31,13 @@ Status NotFinite() {
 }  // namespace
 
 Collector::Collector(std::span<const EngineRequest> requests, std::span<const Prepared> prepared,
-                     const Plan& plan, Time start, const std::function<bool(EngineResponse)>& done)
-    : requests_(requests), start_(start), done_(done), entries_(requests.size()) {
+                     const Plan& plan, Time start, const Done& done,
+                     const std::function<void(Phase)>& on_forward)
+    : requests_(requests),
+      start_(start),
+      done_(done),
+      on_forward_(on_forward),
+      entries_(requests.size()) {
   for (std::size_t i = 0; i < requests.size(); ++i)
     if (prepared[i].status.ok()) Describe(entries_[i], requests[i], prepared[i], plan.reused[i]);
 }
@@ -83,7 +96,17 @@ void Collector::OnLogProb(const Wanted& wanted, double log_prob, bool is_argmax,
 void Collector::OnPrefilled(std::int32_t request, Time now) {
   Entry& entry = At(request);
   entry.response.prefill_seconds = Seconds(entry.first, now);
-  entry.first_token = now;
+  entry.first_token = entry.last_token = now;
+}
+
+void Collector::OnForward(Phase phase) {
+  if (on_forward_) on_forward_(phase);
+}
+
+void Collector::OnToken(std::int32_t request, Time now) {
+  Entry& entry = At(request);
+  entry.response.inter_token_us.push_back(Microseconds(entry.last_token, now));
+  entry.last_token = now;
 }
 
 void Collector::OnGenerated(std::int32_t request, const Generation& generation, Time now) {
@@ -99,7 +122,7 @@ void Collector::OnGenerated(std::int32_t request, const Generation& generation, 
 
 void Collector::Emit(std::size_t request) {
   entries_[request].response.tag = requests_[request].tag;
-  if (!cancelled_ && !done_(std::move(entries_[request].response))) cancelled_ = true;
+  if (!cancelled_ && !done_(request, std::move(entries_[request].response))) cancelled_ = true;
   entries_[request] = {};
 }
 

@@ -14,9 +14,12 @@ namespace h1bench::engine {
 /// Gathers what the scheduler reports into responses and hands each over when it is complete.
 class Collector final : public Listener {
  public:
+  /// Takes the response of request `index`; false: stop.
+  using Done = std::function<bool(std::size_t index, EngineResponse)>;
   /// All arguments must outlive it. `start`: when the Run began.
   Collector(std::span<const EngineRequest> requests, std::span<const Prepared> prepared,
-            const Plan& plan, Time start, const std::function<bool(EngineResponse)>& done);
+            const Plan& plan, Time start, const Done& done,
+            const std::function<void(Phase)>& on_forward);
 
   bool cancelled() const { return cancelled_; }  // `done` said stop
   /// Answers a request that cannot be computed.
@@ -24,6 +27,8 @@ class Collector final : public Listener {
 
   void OnStart(std::int32_t request, Time now) override;
   void OnLogProb(const Wanted& wanted, double log_prob, bool is_argmax, Time now) override;
+  void OnForward(Phase phase) override;
+  void OnToken(std::int32_t request, Time now) override;
   void OnPrefilled(std::int32_t request, Time now) override;
   void OnGenerated(std::int32_t request, const Generation& generation, Time now) override;
 
@@ -33,7 +38,7 @@ class Collector final : public Listener {
     std::vector<std::vector<double>> log_probs;  // by continuation, by token
     std::size_t missing = 0;
     bool started = false;
-    Time first{}, first_token{};
+    Time first{}, first_token{}, last_token{};
   };
 
   static void Describe(Entry& entry, const EngineRequest& request, const Prepared& prepared,
@@ -43,7 +48,8 @@ class Collector final : public Listener {
 
   std::span<const EngineRequest> requests_;
   Time start_;
-  const std::function<bool(EngineResponse)>& done_;
+  const Done& done_;
+  const std::function<void(Phase)>& on_forward_;  // may be empty
   std::vector<Entry> entries_;
   bool cancelled_ = false;
 };

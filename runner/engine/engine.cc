@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <numeric>
 #include <thread>
 #include <utility>
 
@@ -76,6 +77,13 @@ class RealEngine final : public Engine {
   }
 
  private:
+  /// What one way through the requests has to work with.
+  struct Pass {
+    std::span<const EngineRequest> requests;
+    std::int64_t slot_bytes;     // for all sequences together
+    std::int64_t longest_bytes;  // what the longest alone needs; set by the pass
+  };
+  Status RunPass(Pass& pass, Time start, const Collector::Done& done);
   std::vector<Prepared> PrepareAll(std::span<const EngineRequest> requests);
   void CheckFits(Prepared& prepared) const;
   void NotePlan(const Plan& plan, std::int64_t peak_slot_bytes);
@@ -128,25 +136,57 @@ void RealEngine::CheckFits(Prepared& prepared) const {
 Status RealEngine::Run(std::span<const EngineRequest> requests,
                        const std::function<bool(EngineResponse)>& done) {
   const Time start = clock_.Steady();
+  std::vector<bool> answered(requests.size(), false);
+  std::vector<std::size_t> place(requests.size());  // of what is being run, in `requests`
+  std::iota(place.begin(), place.end(), std::size_t{0});
+  std::vector<EngineRequest> left;  // what a pass after the first runs
+  const Collector::Done answer = [&](std::size_t index, EngineResponse response) {
+    answered[place[index]] = true;
+    return done(std::move(response));
+  };
+  Pass pass{requests, budget_ - fixed_bytes_, 0};
+  for (;;) {
+    const Status status = RunPass(pass, start, answer);
+    if (status.code() != StatusCode::kResourceExhausted) return status;
+    ++stats_.out_of_memory;
+    if (pass.slot_bytes <= pass.longest_bytes) return status;
+    pass.slot_bytes = std::max(pass.longest_bytes, pass.slot_bytes / 2);
+    left.clear(), place.clear();
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      if (answered[i]) continue;
+      place.push_back(i);
+      left.push_back(requests[i]);
+    }
+    pass.requests = left;
+  }
+}
+
+/// One way through: kResourceExhausted leaves no slot behind.
+Status RealEngine::RunPass(Pass& pass, Time start, const Collector::Done& done) {
+  const std::span<const EngineRequest> requests = pass.requests;
+  const Time prepare = clock_.Steady();
   const std::vector<Prepared> prepared = PrepareAll(requests);
-  stats_.tokenize_seconds += std::chrono::duration<double>(clock_.Steady() - start).count();
+  stats_.tokenize_seconds += std::chrono::duration<double>(clock_.Steady() - prepare).count();
   const auto slot_bytes = [this](std::int64_t tokens) { return SlotBytes(tokens); };
   PlanOptions plan_options;
   plan_options.share = options_.prefix_reuse;
-  plan_options.slot_bytes_limit = budget_ - fixed_bytes_;
+  plan_options.slot_bytes_limit = pass.slot_bytes;
   plan_options.slot_bytes = slot_bytes;
   const Plan plan = BuildPlan(prepared, plan_options);
   stats_.sequence_tokens += plan.sequence_tokens;
+  pass.longest_bytes = 0;
+  for (const Node& node : plan.nodes)
+    pass.longest_bytes = std::max(pass.longest_bytes, SlotBytes(node.max_tokens));
 
   std::vector<Generation> generations;
   generations.reserve(requests.size());
   for (const EngineRequest& request : requests)
     generations.emplace_back(request, parts_.tokenizer.get(), parts_.eos_ids);
-  Collector collector(requests, prepared, plan, start, done);
+  Collector collector(requests, prepared, plan, start, done, options_.on_forward);
   for (std::size_t i = 0; i < requests.size(); ++i)
     if (!prepared[i].status.ok()) collector.Refuse(i, prepared[i].status);
 
-  const SchedulerLimits limits{options_.max_batch, options_.prefill_chunk, budget_ - fixed_bytes_,
+  const SchedulerLimits limits{options_.max_batch, options_.prefill_chunk, pass.slot_bytes,
                                slot_bytes};
   Scheduler scheduler(*parts_.backend, clock_, limits, plan, generations, collector, stats_);
   Status status;
@@ -208,6 +248,10 @@ Status CheckBudget(std::int64_t budget, const PlanMemoryFunction& plan_memory) {
 
 }  // namespace
 }  // namespace engine
+
+const char* PhaseName(Phase phase) {
+  return phase == Phase::kPrefill ? "prefill" : phase == Phase::kDecode ? "decode" : "mixed";
+}
 
 Result<std::unique_ptr<Engine>> Engine::CreateWith(EngineParts parts, const EngineOptions& options,
                                                    Clock& clock) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,6 +18,11 @@
 
 namespace h1bench {
 
+/// What a Forward computes: prompts, next tokens of generations, or both in one.
+enum class Phase { kPrefill, kDecode, kMixed };
+inline constexpr std::size_t kPhases = 3;
+const char* PhaseName(Phase phase);  // "prefill", "decode", "mixed"
+
 struct EngineOptions {
   BackendOptions backend;
   std::int64_t max_length = 0;       // context tokens; 0: the model's max_position_embeddings
@@ -23,6 +30,8 @@ struct EngineOptions {
   std::int64_t memory_bytes = 0;     // budget for everything; 0: 80 % of what is free
   std::int64_t prefill_chunk = 512;  // tokens of one sequence per Forward at most
   bool prefix_reuse = true;          // false: every sequence is computed from position 0
+  /// Called before every Forward, on the thread of Run: for meters that tell phases apart.
+  std::function<void(Phase)> on_forward;
 };
 
 /// One question to the model. With continuations (text or ids) it is a loglikelihood request, else
@@ -63,6 +72,9 @@ struct EngineResponse {
   /// Queue: from Run() to the first Forward with a token of this request's own (a shared prefix
   /// counts as waiting). Prefill: from there to the last prompt row. Decode: first to last token.
   double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
+  /// generate_until: microseconds from each generated token to the next, one fewer than tokens.
+  /// The time to the first one is queue_seconds + prefill_seconds.
+  std::vector<std::int32_t> inter_token_us;
 };
 
 /// What an engine did since it was made.
@@ -72,7 +84,9 @@ struct EngineStats {
   std::int64_t sequence_tokens = 0;  // tokens it would have been without sharing
   std::int64_t forks = 0;
   std::int64_t peak_slots = 0;
+  std::int64_t out_of_memory = 0;  // times that the device had less than planned; see Run
   double tokenize_seconds = 0, forward_seconds = 0;
+  std::array<double, kPhases> phase_seconds{};  // of forward_seconds, by Phase
 };
 
 /// An engine's parts, for engines on a backend that somebody else made (tests, null engines).
@@ -102,7 +116,10 @@ class Engine {
   virtual ~Engine() = default;
 
   /// Answers all requests; `done` is called once for each as it finishes, in any order, on the
-  /// calling thread, and returns false to stop early (then kCancelled is returned).
+  /// calling thread, and returns false to stop early (then kCancelled is returned). Where the
+  /// device has less memory than planned (somebody else took it), what is not answered yet begins
+  /// anew with half the memory for sequences, down to what the longest needs; kResourceExhausted
+  /// when that does not help either.
   virtual Status Run(std::span<const EngineRequest> requests,
                      const std::function<bool(EngineResponse)>& done) = 0;
 

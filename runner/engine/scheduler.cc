@@ -231,12 +231,19 @@ void Scheduler::AddChunk(std::int32_t index, SlotId slot, bool keep, Batch& batc
 }
 
 Status Scheduler::Forward(Batch& batch) {
+  const auto decodes = std::ranges::count(batch.items, true, &Item::decode);
+  const Phase phase = decodes == 0                         ? Phase::kPrefill
+                      : decodes == std::ssize(batch.items) ? Phase::kDecode
+                                                           : Phase::kMixed;
+  listener_.OnForward(phase);
   const Listener::Time start = clock_.Steady();
   H1_ASSIGN_OR_RETURN(std::vector<RowResult> results, backend_.Forward(batch.segments));
   const Listener::Time now = clock_.Steady();
   ++stats_.forward_calls;
   stats_.fed_tokens += backend_.options().max_batch_tokens - batch.tokens_left;
-  stats_.forward_seconds += std::chrono::duration<double>(now - start).count();
+  const double seconds = std::chrono::duration<double>(now - start).count();
+  stats_.forward_seconds += seconds;
+  stats_.phase_seconds[static_cast<std::size_t>(phase)] += seconds;
   std::size_t wanted = 0;
   for (const Segment& segment : batch.segments) wanted += segment.rows.size();
   if (results.size() != wanted)
@@ -274,6 +281,7 @@ void Scheduler::Deliver(const Item& item, const Segment& segment, std::span<RowR
   if (item.decode) {
     Generation& generation = GenerationOf(item.node);
     generation.Step(results[0], state.logits);
+    listener_.OnToken(node.generates, now);
     if (generation.done()) EndGeneration(item.node, now);
     return;
   }

@@ -30,6 +30,9 @@ class Listener {
   /// A token of the request's own is about to be computed. Called once or more.
   virtual void OnStart(std::int32_t request, Time now) = 0;
   virtual void OnLogProb(const Wanted& wanted, double log_prob, bool is_argmax, Time now) = 0;
+  virtual void OnForward(Phase phase) = 0;  // about to begin
+  /// A token after the first is there.
+  virtual void OnToken(std::int32_t request, Time now) = 0;
   /// The first token is there.
   virtual void OnPrefilled(std::int32_t request, Time now) = 0;
   virtual void OnGenerated(std::int32_t request, const Generation& generation, Time now) = 0;

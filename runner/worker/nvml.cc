@@ -39,6 +39,7 @@ struct Functions {
   int (*by_index)(unsigned, Device*);
   int (*by_uuid)(const char*, Device*);
   int (*name)(Device, char*, unsigned);
+  int (*driver)(char*, unsigned);
   int (*energy)(Device, unsigned long long*);  // mJ
   int (*power)(Device, unsigned*);             // mW
   int (*clock)(Device, int, unsigned*);        // MHz
@@ -53,6 +54,7 @@ struct Functions {
     Bind(library, "nvmlDeviceGetHandleByIndex_v2", by_index);
     Bind(library, "nvmlDeviceGetHandleByUUID", by_uuid);
     Bind(library, "nvmlDeviceGetName", name);
+    Bind(library, "nvmlSystemGetDriverVersion", driver);
     Bind(library, "nvmlDeviceGetTotalEnergyConsumption", energy);
     Bind(library, "nvmlDeviceGetPowerUsage", power);
     Bind(library, "nvmlDeviceGetClockInfo", clock);
@@ -112,6 +114,12 @@ class LoadedNvml : public Nvml {
     std::array<char, 96> text{};
     if (nvml_.name == nullptr || nvml_.name(device_, text.data(), text.size()) != kSuccess)
       return "GPU";
+    text.back() = 0;
+    return text.data();
+  }
+  std::optional<std::string> Driver() const override {
+    std::array<char, 96> text{};
+    if (nvml_.driver == nullptr || nvml_.driver(text.data(), text.size()) != kSuccess) return {};
     text.back() = 0;
     return text.data();
   }

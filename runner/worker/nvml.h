@@ -21,7 +21,8 @@ class Nvml {
   virtual ~Nvml() = default;
 
   virtual std::string Name() const = 0;
-  virtual std::optional<double> Joules() const = 0;  // since the driver was loaded
+  virtual std::optional<std::string> Driver() const = 0;  // version of the kernel driver
+  virtual std::optional<double> Joules() const = 0;       // since the driver was loaded
   virtual std::optional<double> Watts() const = 0;
   virtual std::optional<std::int64_t> SmClockMhz() const = 0;
   virtual std::optional<std::int64_t> Celsius() const = 0;

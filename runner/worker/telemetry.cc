@@ -26,6 +26,7 @@ Json ToJson(const std::string& name, const GpuUsage& usage) {
   const auto set = [&](const char* key, const auto& value) {
     if (value) json.Set(key, *value);
   };
+  set("driver", usage.driver);
   set("joules", usage.joules);
   if (usage.joules) json.Set("energy_counter", usage.energy_counter);
   set("mean_watts", usage.mean_watts);
@@ -36,6 +37,15 @@ Json ToJson(const std::string& name, const GpuUsage& usage) {
   set("memory_max", usage.memory_max);
   for (const pid_t pid : usage.foreign) foreign.Push(static_cast<std::int64_t>(pid));
   if (!usage.foreign.empty()) json.Set("foreign_processes", foreign);
+  Json phases{Json::Object{}};
+  for (std::size_t i = 0; i < kPhases; ++i) {
+    if (usage.phases[i].seconds <= 0) continue;
+    Json phase;
+    phase.Set("seconds", usage.phases[i].seconds);
+    if (usage.phases[i].joules) phase.Set("joules", *usage.phases[i].joules);
+    phases.Set(PhaseName(static_cast<Phase>(i)), phase);
+  }
+  if (!phases.as_object().empty()) json.Set("phases", phases);
   return json;
 }
 
@@ -74,7 +84,9 @@ void Telemetry::Watch() {
 void Telemetry::Reset() {
   const std::lock_guard lock(mutex_);
   running_ = lost_ = false;
-  counted_ = integrated_ = 0;
+  energy_ = {};
+  phases_ = {};
+  phase_.reset();
   power_known_ = true;
   usage_ = {};
 }
@@ -96,26 +108,45 @@ void Telemetry::Pause() {
   wake_.notify_all();
 }
 
-void Telemetry::Read() {
+void Telemetry::Enter(Phase phase) {
+  const std::lock_guard lock(mutex_);
+  if (phase_ == phase) return;
+  if (running_) Read(Ask::kEnergy);
+  phase_ = phase;
+}
+
+void Telemetry::AddInterval(double seconds, std::optional<double> joules,
+                            std::optional<double> watts) {
+  Energy step;
+  step.seconds = seconds;
+  if (joules && last_joules_ && *joules >= *last_joules_) {
+    step.counted = *joules - *last_joules_;
+  } else {
+    lost_ = true;
+  }
+  if (watts && last_watts_) {
+    step.integrated = (*watts + *last_watts_) / 2 * seconds;
+  } else {
+    power_known_ = false;
+  }
+  const auto add = [&](Energy& to) {
+    to.seconds += step.seconds;
+    to.counted += step.counted;
+    to.integrated += step.integrated;
+  };
+  add(energy_);
+  if (phase_) add(phases_[static_cast<std::size_t>(*phase_)]);
+}
+
+void Telemetry::Read(Ask ask) {
   const double now = Now();
   const auto joules = nvml_->Joules(), watts = nvml_->Watts();
-  if (last_time_ > 0) {
-    usage_.seconds += now - last_time_;
-    if (joules && last_joules_ && *joules >= *last_joules_) {
-      counted_ += *joules - *last_joules_;
-    } else {
-      lost_ = true;
-    }
-    if (watts && last_watts_) {
-      integrated_ += (*watts + *last_watts_) / 2 * (now - last_time_);
-    } else {
-      power_known_ = false;
-    }
-  }
+  if (last_time_ > 0) AddInterval(now - last_time_, joules, watts);
   last_time_ = now;
   last_joules_ = joules;
   last_watts_ = watts;
   Largest(usage_.peak_watts, watts);
+  if (ask == Ask::kEnergy) return;
   const auto clock = nvml_->SmClockMhz();
   Largest(usage_.sm_clock_max, clock);
   if (clock) usage_.sm_clock_min = std::min(usage_.sm_clock_min.value_or(*clock), *clock);
@@ -137,12 +168,18 @@ GpuUsage Telemetry::Usage() {
   const std::lock_guard lock(mutex_);
   if (running_) Read();
   GpuUsage out = usage_;
+  out.seconds = energy_.seconds;
+  out.driver = nvml_->Driver();
   if (out.seconds <= 0) return out;
   out.energy_counter = !lost_;
-  if (!lost_) {
-    out.joules = counted_;
-  } else if (power_known_) {
-    out.joules = integrated_;
+  const auto joules = [this](const Energy& energy) -> std::optional<double> {
+    if (!lost_) return energy.counted;
+    return power_known_ ? std::optional(energy.integrated) : std::nullopt;
+  };
+  out.joules = joules(energy_);
+  for (std::size_t i = 0; i < kPhases; ++i) {
+    out.phases[i].seconds = phases_[i].seconds;
+    if (phases_[i].seconds > 0) out.phases[i].joules = joules(phases_[i]);
   }
   if (out.joules) out.mean_watts = *out.joules / out.seconds;
   return out;

@@ -15,6 +15,7 @@ Result<EngineOptions> OptionsForVariant(EngineOptions options, const std::string
   if (options.backend.device == Device::kCuda) {  // enough rows to fill a GPU
     options.backend.max_batch_tokens = 8192;
     options.backend.max_batch_rows = 4096;
+    options.prefill_chunk = options.backend.max_batch_tokens;
   }
   H1_ASSIGN_OR_RETURN(options.backend.precision, ParsePrecision(precision));
   return options;
@@ -81,6 +82,8 @@ v1::Response ToWire(const v1::Request& request, const EngineResponse& response) 
   out.set_queue_seconds(response.queue_seconds);
   out.set_prefill_seconds(response.prefill_seconds);
   out.set_decode_seconds(response.decode_seconds);
+  for (const std::int32_t us : response.inter_token_us)
+    out.add_inter_token_us(static_cast<std::uint32_t>(us));
   return out;
 }
 

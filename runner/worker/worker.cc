@@ -49,8 +49,10 @@ std::int64_t PeakMemory() {
 }
 
 /// What a worker tells of its variant with every submit; engine_seconds: time inside the engine
-/// since the variant was loaded; gpu: of that time, null where nobody watches one.
-std::string UsageJson(const MemoryPlan& used, double engine_seconds, const Json& gpu) {
+/// since the variant was loaded; prefill_seconds and so on: of that, in Forwards of that phase;
+/// gpu: null where nobody watches one.
+std::string UsageJson(const MemoryPlan& used, double engine_seconds, const EngineStats& stats,
+                      const Json& gpu) {
   Json json;
   json.Set("weights", used.weights)
       .Set("kv", used.kv)
@@ -59,6 +61,9 @@ std::string UsageJson(const MemoryPlan& used, double engine_seconds, const Json&
   json.Set("context", used.context)
       .Set("peak_rss", PeakMemory())
       .Set("engine_seconds", engine_seconds);
+  for (std::size_t i = 0; i < kPhases; ++i)
+    json.Set(fmt::format("{}_seconds", PhaseName(static_cast<Phase>(i))), stats.phase_seconds[i]);
+  if (stats.out_of_memory > 0) json.Set("out_of_memory", stats.out_of_memory);
   if (!gpu.is_null()) json.Set("gpu", gpu);
   return WriteJson(json);
 }
@@ -136,7 +141,10 @@ class Worker {
     engine_seconds_ = 0;
     if (telemetry_) telemetry_->Reset();
     loaded_ = 0;
-    H1_ASSIGN_OR_RETURN(engine_, LoadVariant(variant, options_));
+    WorkerOptions watched = options_;
+    if (telemetry_)
+      watched.engine_options.on_forward = [this](Phase phase) { telemetry_->Enter(phase); };
+    H1_ASSIGN_OR_RETURN(engine_, LoadVariant(variant, watched));
     H1_ASSIGN_OR_RETURN(probe_, engine_->Probe());
     loaded_ = variant.id();
     return Status::Ok();
@@ -217,7 +225,7 @@ class Worker {
   /// What the engine used so far.
   std::string Usage() const {
     const Json gpu = telemetry_ ? ToJson(telemetry_->Name(), telemetry_->Usage()) : Json();
-    return UsageJson(engine_->used_memory(), EngineSeconds(), gpu);
+    return UsageJson(engine_->used_memory(), EngineSeconds(), engine_->stats(), gpu);
   }
 
   /// Repeats until it is acknowledged or refused. In the outbox's thread.

@@ -152,6 +152,13 @@ Status FakeBackend::Check(std::span<const Segment> segments) {
 Result<std::vector<RowResult>> FakeBackend::Forward(std::span<const Segment> segments) {
   if (calls_++ == failing_call_) return Unavailable("fake backend: told to fail");
   H1_RETURN_IF_ERROR(Check(segments));
+  std::int64_t wanted = MemoryUsed().total();
+  for (const Segment& segment : segments)
+    if (segment.keep) wanted += kTokenBytes * static_cast<std::int64_t>(segment.ids.size());
+  if (memory_ > 0 && wanted > memory_) {
+    ++refused_;
+    return ResourceExhausted("fake backend: {} bytes wanted, there are {}", wanted, memory_);
+  }
   std::vector<RowResult> results;
   for (const Segment& segment : segments) {
     Slot& slot = slots_[segment.slot];

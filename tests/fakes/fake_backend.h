@@ -49,6 +49,10 @@ class FakeBackend final : public Backend {
   void set_fault(Fault fault) { fault_ = fault; }
   /// The Forward of that number (from 0) fails; -1 for none.
   void set_failing_call(std::int64_t call) { failing_call_ = call; }
+  /// What the device really has, whatever the plan says: a Forward that needs more fails and leaves
+  /// every slot as it was. 0: no limit.
+  void set_memory(std::int64_t bytes) { memory_ = bytes; }
+  std::int64_t refused_calls() const { return refused_; }
   const std::string& misuse() const { return misuse_; }  // empty: none
   std::size_t live_slots() const { return slots_.size(); }
   std::int64_t forward_calls() const { return calls_; }
@@ -80,7 +84,7 @@ class FakeBackend final : public Backend {
   std::map<SlotId, Slot> slots_;
   SlotId next_ = 1;
   Fault fault_ = Fault::kNone;
-  std::int64_t failing_call_ = -1;
+  std::int64_t failing_call_ = -1, memory_ = 0, refused_ = 0;
   std::string misuse_;
   std::int64_t calls_ = 0, fed_ = 0, largest_call_ = 0, largest_segment_ = 0, most_segments_ = 0;
   std::int64_t peak_bytes_ = 0;

@@ -36,6 +36,8 @@ void CheckStored(const ResponseRow& row) {
     Demand(ids->size() <= kMessageIdLimit);
     for (const std::int32_t id : *ids) Demand(id >= 0);
   }
+  Demand(row.inter_token_us.empty() || std::ssize(row.inter_token_us) == row.generated_tokens - 1);
+  for (const std::int32_t us : row.inter_token_us) Demand(us >= 0);
   for (const std::int64_t count :
        {row.prompt_tokens, row.generated_tokens, row.truncated_tokens, row.reused_tokens})
     Demand(count >= 0);

@@ -188,11 +188,11 @@ TEST_F(HostileDatabase, WrongSchema) {
       ". This is not a database as h1bench makes it; restore the file or give another --db.";
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"PRAGMA user_version=99",
-       "FILE: written by a newer h1bench (schema 99, this program knows 2). Update h1bench."},
+       "FILE: written by a newer h1bench (schema 99, this program knows 3). Update h1bench."},
       {"PRAGMA user_version=0",
        "FILE: the database is empty. `h1bench run SUITE.yaml --db FILE` fills one."},
       {"PRAGMA user_version=-1",
-       "FILE: schema version -1, expected 0 to 2. Restore the file or give another --db."},
+       "FILE: schema version -1, expected 0 to 3. Restore the file or give another --db."},
       {"PRAGMA application_id=7",
        "FILE: this SQLite file is not a h1bench database (application_id 0x7, expected "
        "0x6831626e). Give another --db."},

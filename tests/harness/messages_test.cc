@@ -97,6 +97,16 @@ TEST_F(MessagesTest, Answers) {
        at + "queue_seconds: expected seconds from 0 on, found -0.5"},
       {[](auto&, auto& r) { r.set_prefill_seconds(std::nan("")); },
        at + "prefill_seconds: expected seconds from 0 on, found nan"},
+      {[](auto&, auto& r) {
+         r.set_generated_tokens(4);
+         r.add_inter_token_us(7);
+       },
+       at + "inter_token_us: expected 3 (one fewer than generated tokens) or none, found 1"},
+      {[](auto&, auto& r) {
+         r.set_generated_tokens(2);
+         r.add_inter_token_us(3'000'000'000);
+       },
+       at + "inter_token_us: expected microseconds below 2147483648, found 3000000000"},
       {[](auto&, auto& r) { r.set_decode_seconds(kInfinity); },
        at + "decode_seconds: expected seconds from 0 on, found inf"},
       {[](auto&, auto& r) { r.add_first_ids(2147483648U); },

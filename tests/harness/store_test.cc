@@ -188,6 +188,7 @@ TEST_F(StoreTest, ResultsDigestIgnoresTimesAndSeesEveryBit) {
   const LeaseGrant grant = Grant(*store, run);
   ResponseRow slow = Answer("key0", -1);
   slow.prefill_seconds = 99;
+  slow.inter_token_us = {5, 6};
   slow.worker = "other";
   ASSERT_TRUE(store
                   ->SubmitResponses(grant.lease_id, grant.attempt, "one",
@@ -207,6 +208,50 @@ TEST_F(StoreTest, ResultsDigestIgnoresTimesAndSeesEveryBit) {
             SQLITE_OK);
   sqlite3_close(raw);
   EXPECT_NE(*store->ResultsDigest(run), answered);
+}
+
+/// A database of before version 3 is refused where it may not be changed, and brought up to date
+/// where it may: answers stay, the times that nobody measured are none.
+TEST_F(StoreTest, OlderDatabasesAreBroughtUpToDate) {
+  std::int64_t run = 0;
+  {
+    auto store = Open();
+    run = MakeRun(*store, 1);
+    const LeaseGrant grant = Grant(*store, run);
+    ResponseRow answer = Answer("key0", -1);
+    answer.inter_token_us = {2147483647, 0};
+    ASSERT_TRUE(store
+                    ->SubmitResponses(grant.lease_id, grant.attempt, "one",
+                                      {{grant.sample_ids[0], answer}}, true)
+                    .ok());
+  }
+  const auto times = [&](Store& store) {
+    std::optional<std::vector<std::int32_t>> out;
+    EXPECT_TRUE(store
+                    .ForEachSample(run,
+                                   [&](const auto&, const auto&, const auto&,
+                                       const ResponseRow* response, const auto*) {
+                                     if (response != nullptr) out = response->inter_token_us;
+                                     return Status::Ok();
+                                   })
+                    .ok());
+    return out;
+  };
+  EXPECT_EQ(times(*Open()), (std::vector<std::int32_t>{2147483647, 0}));
+  sqlite3* raw = nullptr;
+  ASSERT_EQ(sqlite3_open_v2(file_.c_str(), &raw, SQLITE_OPEN_READWRITE, kVfsName), SQLITE_OK);
+  ASSERT_EQ(
+      sqlite3_exec(raw, "ALTER TABLE responses DROP COLUMN inter_token_us; PRAGMA user_version=2",
+                   nullptr, nullptr, nullptr),
+      SQLITE_OK);
+  sqlite3_close(raw);
+  const auto refused = Store::Open(file_, Store::Mode::kReadOnly);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.status().message().find("written by an older h1bench (schema 2 of 3)"),
+            std::string::npos)
+      << refused.status().message();
+  EXPECT_EQ(times(*Open()), std::vector<std::int32_t>());
+  EXPECT_TRUE(Store::Open(file_, Store::Mode::kReadOnly).ok());
 }
 
 TEST_F(StoreTest, ForeignNewerAndDamagedFilesAreRefused) {

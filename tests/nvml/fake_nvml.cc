@@ -35,6 +35,10 @@ FAKE int nvmlDeviceGetName(void*, char* text, unsigned size) {
   std::snprintf(text, size, "Fake GPU");
   return 0;
 }
+FAKE int nvmlSystemGetDriverVersion(char* text, unsigned size) {
+  std::snprintf(text, size, "580.1.2");
+  return 0;
+}
 #ifndef FAKE_WITHOUT_ENERGY
 FAKE int nvmlDeviceGetTotalEnergyConsumption(void*, unsigned long long* out) {
   *out = energy += 2'500;

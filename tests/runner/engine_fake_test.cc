@@ -222,6 +222,36 @@ TEST(EngineFake, StaysInsideTheMemoryBudget) {
   }
 }
 
+/// A device with less than planned: the same bits with what there is, each answer once, nothing
+/// left behind; and a clear end when not even one sequence fits.
+TEST(EngineFake, LessMemoryThanPlannedMakesItSlowerNotWrong) {
+  const auto requests = MixedRequests(80, 64, 6);
+  const std::string expected = Digest(Answer({}, requests));
+  const std::int64_t planned = FakeBackend::Plan(60, 200).total();
+  std::int64_t restarts = 0;
+  for (const std::int64_t there : {planned, planned / 2, planned / 4, planned / 8}) {
+    Config setup;
+    setup.engine.memory_bytes = planned;
+    FakeEngine made = Make(setup);
+    made.backend->set_memory(there);
+    EXPECT_EQ(Digest(RunAll(*made.engine, requests)), expected) << there;
+    EXPECT_EQ(made.backend->refused_calls(), made.engine->stats().out_of_memory);
+    EXPECT_EQ(made.backend->live_slots(), 0U);
+    EXPECT_EQ(made.backend->misuse(), "");
+    restarts += made.engine->stats().out_of_memory;
+  }
+  EXPECT_GT(restarts, 0);
+  Config setup;
+  setup.engine.memory_bytes = planned;
+  FakeEngine made = Make(setup);
+  made.backend->set_memory(FakeBackend::kFixedBytes + 1);
+  std::size_t answers = 0;
+  const Status status = made.engine->Run(requests, [&](EngineResponse) { return ++answers > 0; });
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status.message();
+  EXPECT_LT(answers, requests.size());
+  EXPECT_EQ(made.backend->live_slots(), 0U);
+}
+
 TEST(EngineFake, ARequestThatCannotFitIsRefusedAlone) {
   auto requests = MixedRequests(10, 64, 7);
   requests[4].context_ids.assign(3000, 2);
@@ -362,6 +392,8 @@ TEST(EngineFake, TimesAreThoseOfTheSteadyClock) {
   EngineOptions options;
   options.max_batch = 1;
   options.prefill_chunk = 10;
+  std::vector<Phase> phases;
+  options.on_forward = [&](Phase phase) { phases.push_back(phase); };
   auto engine = std::move(Engine::CreateWith(std::move(parts), options, clock)).value();
   std::vector<EngineRequest> requests(2);
   requests[0].context_ids = std::vector<std::int32_t>(30, 1);  // three chunks, then four tokens
@@ -373,9 +405,39 @@ TEST(EngineFake, TimesAreThoseOfTheSteadyClock) {
   EXPECT_EQ(responses[0].queue_seconds, 0);
   EXPECT_EQ(responses[0].prefill_seconds, 3);
   EXPECT_EQ(responses[0].decode_seconds, 4);
+  EXPECT_EQ(responses[0].inter_token_us, std::vector<std::int32_t>(4, 1'000'000));
   EXPECT_EQ(responses[1].queue_seconds, 7);  // costly ones first
   EXPECT_EQ(responses[1].prefill_seconds, 1);
   EXPECT_EQ(responses[1].decode_seconds, 0);
+  EXPECT_TRUE(responses[1].inter_token_us.empty());
+  EXPECT_EQ(phases,
+            (std::vector<Phase>{Phase::kPrefill, Phase::kPrefill, Phase::kPrefill, Phase::kDecode,
+                                Phase::kDecode, Phase::kDecode, Phase::kDecode, Phase::kPrefill}));
+  EXPECT_EQ(engine->stats().phase_seconds, (std::array<double, kPhases>{4, 4, 0}));
+}
+
+/// A token's wait while others' prompts are computed in the same Forward counts as mixed.
+TEST(EngineFake, MixedForwardsAreTheirOwnPhase) {
+  FakeClock clock;
+  EngineParts parts;
+  parts.backend = std::make_shared<SlowBackend>(std::make_shared<FakeBackend>(), clock);
+  parts.plan_memory = FakeBackend::Plan;
+  EngineOptions options;
+  options.max_batch = 2;
+  options.prefill_chunk = 10;
+  auto engine = std::move(Engine::CreateWith(std::move(parts), options, clock)).value();
+  std::vector<EngineRequest> requests(2);
+  requests[0].context_ids = std::vector<std::int32_t>(10, 1);
+  requests[0].max_new_tokens = 30;
+  requests[1].tag = 1;
+  requests[1].context_ids = std::vector<std::int32_t>(30, 2);
+  requests[1].max_new_tokens = 2;
+  const auto responses = RunAll(*engine, requests);
+  EXPECT_EQ(responses[0].inter_token_us.size(), 29U);
+  EXPECT_EQ(responses[1].inter_token_us.size(), 1U);
+  const auto seconds = engine->stats().phase_seconds;
+  EXPECT_GT(seconds[static_cast<std::size_t>(Phase::kMixed)], 0);
+  EXPECT_EQ(seconds[0] + seconds[1] + seconds[2], engine->stats().forward_seconds);
 }
 
 TEST(EngineFake, EmptyRunAndIdentity) {

@@ -40,6 +40,7 @@ TEST(Telemetry, EveryFigureOfTheCounterLibrary) {
   EXPECT_EQ(usage.sm_clock_min, 1755);
   EXPECT_EQ(usage.sm_clock_max, 1755);
   EXPECT_EQ(usage.celsius_max, 61);
+  EXPECT_EQ(usage.driver, "580.1.2");
   EXPECT_EQ(usage.memory_max, 50'000);
   EXPECT_EQ(usage.foreign, (std::set<pid_t>{4'000'001}));
 }
@@ -56,6 +57,33 @@ TEST(Telemetry, SpansAddUpAndTheTimeBetweenDoesNot) {
   EXPECT_DOUBLE_EQ(usage.joules.value_or(0), 7.5);  // not the steps between spans
   telemetry->Reset();
   EXPECT_EQ(telemetry->Usage().joules, std::nullopt);
+}
+
+/// Each reading of the fake counter is 2.5 J after the one before: a change of phase reads once.
+TEST(Telemetry, PhasesShareOutTimeAndEnergy) {
+  const auto telemetry = OpenFake("libfake_nvml.so");
+  ASSERT_NE(telemetry, nullptr);
+  telemetry->Resume();
+  telemetry->Enter(Phase::kPrefill);  // what came before belongs to none
+  usleep(20'000);
+  telemetry->Enter(Phase::kPrefill);  // no change, no reading
+  telemetry->Enter(Phase::kDecode);
+  telemetry->Enter(Phase::kPrefill);
+  telemetry->Pause();
+  const GpuUsage usage = telemetry->Usage();
+  EXPECT_DOUBLE_EQ(*usage.joules, 10);
+  const auto of = [&](Phase phase) { return usage.phases[static_cast<std::size_t>(phase)]; };
+  EXPECT_DOUBLE_EQ(of(Phase::kPrefill).joules.value_or(0), 5);
+  EXPECT_DOUBLE_EQ(of(Phase::kDecode).joules.value_or(0), 2.5);
+  EXPECT_EQ(of(Phase::kMixed).joules, std::nullopt);
+  EXPECT_GE(of(Phase::kPrefill).seconds, 0.02);
+  EXPECT_LT(of(Phase::kDecode).seconds, of(Phase::kPrefill).seconds);
+  EXPECT_LE(of(Phase::kPrefill).seconds + of(Phase::kDecode).seconds, usage.seconds);
+  const Json json = ToJson("x", usage);
+  EXPECT_EQ(json.Find("phases")->Find("prefill")->Find("joules")->as_double(), 5);
+  EXPECT_EQ(json.Find("phases")->Find("mixed"), nullptr);
+  telemetry->Reset();
+  EXPECT_EQ(telemetry->Usage().phases[0].seconds, 0);
 }
 
 TEST(Telemetry, ReadsWhileASpanIsOpen) {
@@ -85,6 +113,7 @@ struct ScriptedNvml : Nvml {
   std::optional<double> joules = 10, watts = 100;
   std::vector<pid_t> processes;
   std::string Name() const override { return "scripted"; }
+  std::optional<std::string> Driver() const override { return {}; }
   std::optional<double> Joules() const override { return joules; }
   std::optional<double> Watts() const override { return watts; }
   std::optional<std::int64_t> SmClockMhz() const override { return {}; }
