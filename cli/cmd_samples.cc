@@ -108,13 +108,12 @@ Status Run(const Options& options) {
   H1_ASSIGN_OR_RETURN(const auto store, Store::Open(options.database, Store::Mode::kReadOnly));
   H1_ASSIGN_OR_RETURN(const NamedRun run, FindRun(*store, options.run, options.database));
   H1_ASSIGN_OR_RETURN(const Engines engines, ReadEngines(*store, run.row.id));
-  return store->ForEachSample(
-      run.row.id, [&](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
-                      const ResponseRow* response, const ScoreRow* score) {
-        std::printf("%s\n",
-                    WriteJson(Line(variant, task, sample, response, score, engines)).c_str());
-        return Status::Ok();
-      });
+  return store->ForEachSample(run.row.id, [&](const VariantRow& variant, const RunTaskRow& task,
+                                              const SampleRow& sample, const ResponseRow* response,
+                                              const ScoreRow* score) {
+    std::printf("%s\n", WriteJson(Line(variant, task, sample, response, score, engines)).c_str());
+    return Status::Ok();
+  });
 }
 
 const Command kSamples(

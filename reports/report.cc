@@ -110,6 +110,7 @@ class Builder {
       report_.tasks.push_back(std::move(task));
     }
     H1_ASSIGN_OR_RETURN(const std::vector<VariantRow> variants, store_.Variants(run_.id));
+    waits_.resize(variants.size());
     for (const VariantRow& row : variants) {
       report_.variants.push_back(MakeVariant(row));
       std::vector<CellCollector>& row_of_cells = cells_.emplace_back();
@@ -130,7 +131,9 @@ class Builder {
       cells_[v][t].Add(sample, response, score, poisoned_.count(sample.id) != 0);
       if (score != nullptr) scorer_version_ = std::max(scorer_version_, score->version);
       if (response != nullptr || score != nullptr) shown.Note(v, t, sample, score);
+      if (options_.timing && response != nullptr && sample.attempts > 0) waits_[v].Add(*response);
     }));
+    for (std::size_t v = 0; v < waits_.size(); ++v) waits_[v].Finish(report_.variants[v].speed);
     shown.Choose();
     H1_RETURN_IF_ERROR(EachSample([&](std::size_t v, std::size_t t, const SampleRow& sample,
                                       const ResponseRow* response, const ScoreRow* score) {
@@ -166,6 +169,7 @@ class Builder {
   RunRow run_;
   Report report_;
   std::int64_t scorer_version_ = 0;
+  std::vector<WaitMeter> waits_;                   // by variant
   std::vector<std::vector<CellCollector>> cells_;  // [variant][task]
   std::set<std::int64_t> poisoned_;
 };

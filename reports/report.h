@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "harness/store/store.h"
 #include "reports/by_length.h"
+#include "reports/speed.h"
 #include "reports/statistics/interval.h"
 
 /// The report as data: everything a renderer prints, computed from the database alone. Renderers
@@ -90,6 +91,7 @@ struct ReportVariant {
   std::optional<Memory> memory;                                      // the largest of its workers
   std::optional<double> joules_per_answer, joules_per_right_answer;  // of this run's own answers
   std::vector<std::pair<std::string, Json>> gpus;  // worker -> what NVML told of its GPU
+  Speed speed;
 
   std::string label() const { return name + " " + precision; }
 };

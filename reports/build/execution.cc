@@ -18,6 +18,8 @@ std::string GpuSentence(const Json& gpu) {
     if (value != nullptr && value->is_number())
       out += fmt::format(", {}{:.1f} {}", label, value->as_double() * scale, unit);
   };
+  const std::string driver = TextMember(gpu, "driver");
+  if (!driver.empty()) out += ", driver " + ReplaceInvalidUtf8(driver);
   add("seconds", "", "s in the engine", 1);
   add("joules", "", "J", 1);
   add("mean_watts", "mean ", "W", 1);
@@ -53,6 +55,7 @@ void AddWorker(const std::string& worker, const Json& json, ReportVariant& varia
   if (seconds != nullptr && seconds->is_number()) variant.busy_seconds += seconds->as_double();
   const Json* gpu = json.Find("gpu");
   if (gpu != nullptr && gpu->is_object()) variant.gpus.emplace_back(worker, *gpu);
+  AddPhases(json, variant.speed.phases);
   const ReportVariant::Memory memory = MemoryFrom(json);
   if (!variant.memory || memory.peak_rss > variant.memory->peak_rss) variant.memory = memory;
 }

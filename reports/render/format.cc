@@ -41,6 +41,54 @@ std::vector<std::vector<std::string>> LengthTable(const Report& report, std::siz
   return rows;
 }
 
+namespace {
+
+/// "12.3 ms" or "1.2 s": three figures.
+std::string ShortTime(double seconds) {
+  if (seconds >= 60) return Duration(seconds);
+  return seconds >= 1 ? fmt::format("{:.3g} s", seconds) : fmt::format("{:.3g} ms", seconds * 1e3);
+}
+
+std::string Times(const Percentiles& times) {
+  if (times.n == 0) return "n/a";
+  return fmt::format("{} / {} / {}", ShortTime(times.p50), ShortTime(times.p95),
+                     ShortTime(times.p99));
+}
+
+std::string PhaseText(const Speed& speed, const char* name) {
+  for (const PhaseCost& phase : speed.phases) {
+    if (phase.name != name) continue;
+    return Duration(phase.seconds) +
+           (phase.joules ? fmt::format(", {:.0f} J", *phase.joules) : std::string());
+  }
+  return "n/a";
+}
+
+}  // namespace
+
+std::vector<std::vector<std::string>> SpeedTable(const Report& report) {
+  std::vector<std::vector<std::string>> rows;
+  for (const std::size_t place : report.ranking) {
+    const ReportVariant& variant = report.variants[place];
+    const Speed& speed = variant.speed;
+    if (!report.timing || speed.empty()) continue;
+    if (rows.empty())
+      rows.push_back(
+          {"model", "to the first token", "between tokens", "prefill", "decode", "both"});
+    rows.push_back({variant.label(), Times(speed.ttft), Times(speed.inter_token),
+                    PhaseText(speed, "prefill"), PhaseText(speed, "decode"),
+                    PhaseText(speed, "mixed")});
+  }
+  return rows;
+}
+
+const char* SpeedNote() {
+  return "To the first token: from a worker's having the request, waiting for others of its shard "
+         "included. Times are the 50th / 95th / 99th percentile over this run's own generations. "
+         "Prefill, decode, both: time in forward passes that compute prompts, next tokens, or both "
+         "at once, of all workers, and the energy of the whole card meanwhile.";
+}
+
 std::vector<EstimateRow> EstimateRows(const Report& report, std::size_t task,
                                       std::vector<NamedEstimate> Cell::*list) {
   std::vector<EstimateRow> rows;

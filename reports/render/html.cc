@@ -105,6 +105,14 @@ void Methods(HtmlOut& out, const Report& report) {
           EscapeHtml(report.suite_text));
 }
 
+void Waits(HtmlOut& out, const Report& report) {
+  const auto rows = SpeedTable(report);
+  if (rows.empty()) return;
+  out.Put("<h2>Time to and between tokens</h2>");
+  out.Table("time to and between tokens", rows);
+  out.Put("<p class=\"soft\">{}</p>", EscapeHtml(SpeedNote()));
+}
+
 void Foot(HtmlOut& out, const Report& report) {
   out.Put("</main>\n<footer>\n<div>results digest {}</div>", report.results_digest);
   if (!report.database_digest.empty())
@@ -120,6 +128,7 @@ std::string RenderHtml(const Report& report) {
   Head(top, report);
   Navigation(top, report);
   std::string page = top.Take() + HtmlLeaderboard(report) + HtmlCharts(report);
+  Waits(bottom, report);
   Warnings(bottom, report);
   page += bottom.Take();
   for (std::size_t task = 0; task < report.tasks.size(); ++task) page += HtmlTask(report, task);

@@ -25,6 +25,17 @@ class HtmlOut {
         kind);
   }
   void CloseTable() { Put("</tbody></table></div>"); }
+  /// Plain cells under a head, in such a table.
+  void Table(const std::string& label, const std::vector<std::vector<std::string>>& rows) {
+    OpenTable(label);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      Put("{}<tr>", i == 0 ? "<thead>" : "");
+      for (const std::string& text : rows[i])
+        Put("<{0}>{1}</{0}>", i == 0 ? "th" : "td", EscapeHtml(text));
+      Put("</tr>{}", i == 0 ? "</thead><tbody>" : "");
+    }
+    CloseTable();
+  }
   std::string Take() { return std::move(text_); }
 
  private:

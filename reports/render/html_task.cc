@@ -64,14 +64,7 @@ class TaskSection {
     const auto rows = LengthTable(report_, place_);
     if (rows.empty()) return;
     out_.Put("<h3>By context length</h3>");
-    out_.OpenTable(EscapeHtml(task_.name) + " by context length");
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      out_.Put("{}<tr>", i == 0 ? "<thead>" : "");
-      for (const std::string& text : rows[i])
-        out_.Put("<{0}>{1}</{0}>", i == 0 ? "th" : "td", EscapeHtml(text));
-      out_.Put("</tr>{}", i == 0 ? "</thead><tbody>" : "");
-    }
-    out_.CloseTable();
+    out_.Table(EscapeHtml(task_.name) + " by context length", rows);
   }
 
   void Subsets() {

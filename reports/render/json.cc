@@ -17,6 +17,24 @@ Json ToJson(const std::vector<NamedEstimate>& estimates) {
   return json;
 }
 
+Json ToJson(const Percentiles& times) {
+  if (times.n == 0) return {};
+  Json json;
+  return json.Set("n", times.n).Set("p50", times.p50).Set("p95", times.p95).Set("p99", times.p99);
+}
+
+Json ToJson(const Speed& speed) {
+  Json json, phases{Json::Object{}};
+  for (const PhaseCost& phase : speed.phases) {
+    Json item;
+    phases.Set(phase.name, item.Set("seconds", phase.seconds)
+                               .Set("joules", phase.joules ? Json(*phase.joules) : Json()));
+  }
+  return json.Set("ttft_seconds", ToJson(speed.ttft))
+      .Set("inter_token_seconds", ToJson(speed.inter_token))
+      .Set("phases", phases);
+}
+
 Json ToJson(const std::vector<LengthScore>& scores) {
   Json lengths{Json::Array{}};
   for (const LengthScore& one : scores) {
@@ -94,7 +112,7 @@ Json ToJson(const ReportVariant& variant, const Report& report) {
         .Set("context", variant.memory->context)
         .Set("peak_rss", variant.memory->peak_rss);
   }
-  json.Set("memory_bytes", memory);
+  json.Set("memory_bytes", memory).Set("speed", ToJson(variant.speed));
   if (variant.joules_per_answer) json.Set("joules_per_answer", *variant.joules_per_answer);
   if (variant.joules_per_right_answer)
     json.Set("joules_per_right_answer", *variant.joules_per_right_answer);

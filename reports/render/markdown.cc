@@ -18,6 +18,7 @@ class Markdown {
     if (!report_.created.empty()) Line("\nRun {} of {}.", report_.run_name, report_.created);
     Leaderboard();
     MemorySplit();
+    Waits();
     if (!report_.warnings.empty()) {
       Line("\n## Worth a look\n");
       for (const std::string& warning : report_.warnings) Line("- {}", EscapeMarkdown(warning));
@@ -72,6 +73,26 @@ class Markdown {
     }
     for (const std::string& note : NotAvailableNotes(report_))
       Line("\nn/a: {}", EscapeMarkdown(note));
+  }
+
+  /// Plain cells under a head; numbers to the right.
+  void Rows(const std::vector<std::vector<std::string>>& rows) {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      std::string row = i == 0 ? "\n|" : "|";
+      for (const std::string& text : rows[i]) row += " " + EscapeMarkdown(text) + " |";
+      Line("{}", row);
+      if (i > 0) continue;
+      row = "|---|";
+      for (std::size_t column = 1; column < rows[0].size(); ++column) row += "--:|";
+      Line("{}", row);
+    }
+  }
+
+  void Waits() {
+    const auto rows = SpeedTable(report_);
+    if (rows.empty()) return;
+    Line("\n### Time to and between tokens\n\n{}", SpeedNote());
+    Rows(rows);
   }
 
   /// The largest worker's memory by what holds it; measured, so absent without timing.
@@ -141,16 +162,7 @@ class Markdown {
          task.chance && *task.chance > 0 ? fmt::format(" Chance is {:.0f} %.", *task.chance * 100)
                                          : "");
     Table("metric", EstimateRows(report_, place, &Cell::metrics));
-    const auto lengths = LengthTable(report_, place);
-    for (std::size_t i = 0; i < lengths.size(); ++i) {
-      std::string row = i == 0 ? "\n|" : "|";
-      for (const std::string& text : lengths[i]) row += " " + EscapeMarkdown(text) + " |";
-      Line("{}", row);
-      if (i > 0) continue;
-      row = "|---|";
-      for (std::size_t column = 1; column < lengths[0].size(); ++column) row += "--:|";
-      Line("{}", row);
-    }
+    Rows(LengthTable(report_, place));
     Grid(place);
     Table("group", GroupRows(report_, place));
     if (!report_.variants.empty() && report_.variants[0].cells[place].subsets.size() > 1)

@@ -23,6 +23,11 @@ std::string RenderTerminal(const Report& report, bool colour);
 /// The table of scores by context length of a task, first row its head; empty when no model has
 /// one. Cells are plain text, model labels as they are.
 std::vector<std::vector<std::string>> LengthTable(const Report& report, std::size_t task);
+/// The table of times to and between tokens and of time and energy by phase, first row its head;
+/// empty without timing or when nothing was measured. Cells are plain text.
+std::vector<std::vector<std::string>> SpeedTable(const Report& report);
+/// What the columns of SpeedTable mean.
+const char* SpeedNote();
 /// A name's estimate in every variant, null where one has none.
 struct EstimateRow {
   std::string name;

@@ -44,6 +44,7 @@ Report MakeReport(const std::string& text, bool timing = true) {
   if (timing) variant.memory = ReportVariant::Memory{1, 2, 3, 4, 5, 6};
   variant.tokens_per_second = 4711;
   variant.busy_seconds = 815;
+  if (timing) variant.speed.ttft = {3, 0.1, 0.2, 0.3};
   Cell cell;
   cell.primary = Half();
   cell.scored = 10;

@@ -93,6 +93,7 @@ TEST(ReportJson, NoTimingLeavesTimesOut) {
                                            "environment",
                                            "gpus",
                                            "id",
+                                           "inter_token_seconds",
                                            "joules",
                                            "joules_per_answer",
                                            "joules_per_right_answer",
@@ -100,10 +101,13 @@ TEST(ReportJson, NoTimingLeavesTimesOut) {
                                            "mean_watts",
                                            "memory_bytes",
                                            "peak_rss",
+                                           "phases",
                                            "reused_tokens",
                                            "run",
                                            "seconds",
+                                           "speed",
                                            "tokens_per_second",
+                                           "ttft_seconds",
                                            "weights",
                                            "workspace"}));
 }

@@ -34,6 +34,7 @@ Report MakeReport(const std::string& text) {
   variant.name = variant.precision = text;
   variant.average = Half();
   variant.memory = ReportVariant::Memory{1000, 2000, 3000, 4000, 5000, 6000};
+  variant.speed.ttft = {3, 0.1, 0.2, 0.3};
   Cell cell;
   cell.primary = Half();
   cell.scored = 10;
