@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "kernels/generated.h"
 
 /// What a backend has to know of a Falcon-H1 model: its numbers and where its weights lie.
 /// Formulas: docs/architecture.md and transformers' FalconH1 model code; tensor names are those of
@@ -72,7 +75,9 @@ struct TensorView {
   DType dtype = DType::kF32;
   std::vector<std::int64_t> shape;
   std::span<const std::byte> bytes;
-  bool empty() const { return bytes.empty(); }
+  /// Instead of bytes: what a device that can make them makes them of (then dtype is kBF16).
+  std::optional<Generated> generated = std::nullopt;
+  bool empty() const { return bytes.empty() && !generated; }
 };
 
 /// One layer. Linear weights are (out, in), as stored. Optional tensors are empty.

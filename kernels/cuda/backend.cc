@@ -108,8 +108,8 @@ class CudaBackend final : public Backend {
     used.weights = model_.bytes;
     used.kv = slots_.kv_bytes();
     used.state = slots_.state_bytes();
-    used.workspace =
-        work_.bytes() + tables_.device.size() + targets_.device.size() + answers_.device.size();
+    used.workspace = work_.bytes() + tables_.device.size() + targets_.device.size() +
+                     answers_.device.size() + kPageSlabBytes;
     used.context = kContextBytes;
     return used;
   }
@@ -279,8 +279,14 @@ class CudaBackend final : public Backend {
 
 Result<std::unique_ptr<Backend>> CreateBackend(const ModelShape& shape, const ModelWeights& weights,
                                                const BackendOptions& options) {
-  H1_RETURN_IF_ERROR(common::CheckWeights(shape, weights));
+  H1_RETURN_IF_ERROR(common::CheckWeights(shape, weights, true));
   H1_RETURN_IF_ERROR(CheckCudaShape(shape));
+  // A grid has at most 65 535 blocks along y, where the scan has a Forward's segments.
+  if (options.max_batch_tokens > 65535) {
+    return InvalidArgument(
+        "backend options: max_batch_tokens {}: the CUDA backend has 65535 at most",
+        options.max_batch_tokens);
+  }
   if (options.max_batch_tokens < 1 || options.max_batch_rows < 1) {
     return InvalidArgument(
         "backend options: max_batch_tokens {} and max_batch_rows {} must be positive",
@@ -300,7 +306,8 @@ MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, st
   plan.state = slots * (layout.state_bytes() + layout.recent_bytes());
   const std::int64_t pages = slots * CeilDiv(tokens, kPageTokens);
   plan.workspace = Workspace::Bytes(shape, options) +
-                   2 * TableBytes(options.max_batch_tokens, options.max_batch_tokens, pages, 4096);
+                   2 * TableBytes(options.max_batch_tokens, options.max_batch_tokens, pages, 4096) +
+                   kPageSlabBytes;
   plan.context = kContextBytes;
   return plan;
 }
@@ -315,8 +322,10 @@ double StateTraffic(const ModelShape& shape, const BackendOptions& options) {
 
 Result<std::string> Identity() {
   H1_ASSIGN_OR_RETURN(const DeviceFacts facts, QueryDevice());
-  return fmt::format("cuda {}; sm_{}{}; {} multiprocessors; driver {}, runtime {}", facts.name,
-                     facts.major, facts.minor, facts.multiprocessors, facts.driver, facts.runtime);
+  return fmt::format(
+      "cuda {}; sm_{}{}; {} multiprocessors; driver {}, runtime {}; own products, no "
+      "cuBLASLt",
+      facts.name, facts.major, facts.minor, facts.multiprocessors, facts.driver, facts.runtime);
 }
 
 Result<std::int64_t> FreeMemory() {

@@ -130,7 +130,7 @@ Result<DeviceMemory> DeviceMemory::Allocate(std::int64_t bytes) {
 }
 
 DeviceMemory::~DeviceMemory() {
-  if (data_ != nullptr) cudaFree(data_);
+  if (data_ != nullptr && whole_ == nullptr) cudaFree(data_);
 }
 
 Result<HostMemory> HostMemory::Allocate(std::int64_t bytes) {

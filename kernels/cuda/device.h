@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -27,6 +28,15 @@ Result<DeviceFacts> QueryDevice();
 class DeviceMemory {
  public:
   DeviceMemory() = default;
+  /// `bytes` of `whole` from `offset` on; the whole is freed with its last part.
+  static DeviceMemory Part(std::shared_ptr<const DeviceMemory> whole, std::int64_t offset,
+                           std::int64_t bytes) {
+    DeviceMemory out;
+    out.data_ = whole->bytes() + offset;
+    out.size_ = bytes;
+    out.whole_ = std::move(whole);
+    return out;
+  }
   /// kResourceExhausted when there is not so much left. 0 bytes: an empty one.
   static Result<DeviceMemory> Allocate(std::int64_t bytes);
   DeviceMemory(DeviceMemory&& other) noexcept { Swap(other); }
@@ -50,9 +60,11 @@ class DeviceMemory {
   void Swap(DeviceMemory& other) {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(whole_, other.whole_);
   }
   void* data_ = nullptr;
   std::int64_t size_ = 0;
+  std::shared_ptr<const DeviceMemory> whole_;  // null: it owns its memory
 };
 
 /// Host memory that copies can run from while the host goes on (pinned on a GPU).

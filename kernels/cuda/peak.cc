@@ -39,6 +39,7 @@ double Fastest(int repeats, Stream stream, const Body& body) {
 /// cuBLASLt through dlopen: a ceiling to compare with, not something the program needs.
 struct CublasLt {
   void* library = nullptr;
+  decltype(&cublasLtGetVersion) version = nullptr;
   decltype(&cublasLtCreate) create = nullptr;
   decltype(&cublasLtDestroy) destroy = nullptr;
   decltype(&cublasLtMatmulDescCreate) desc_create = nullptr;
@@ -59,6 +60,7 @@ struct CublasLt {
       if (library != nullptr) break;
     }
     if (library == nullptr) return false;
+    Find(version, "cublasLtGetVersion");
     Find(create, "cublasLtCreate");
     Find(destroy, "cublasLtDestroy");
     Find(desc_create, "cublasLtMatmulDescCreate");
@@ -68,8 +70,8 @@ struct CublasLt {
     Find(preference_set, "cublasLtMatmulPreferenceSetAttribute");
     Find(heuristic, "cublasLtMatmulAlgoGetHeuristic");
     Find(matmul, "cublasLtMatmul");
-    return create && destroy && desc_create && desc_set && layout_create && preference_create &&
-           preference_set && heuristic && matmul;
+    return version && create && destroy && desc_create && desc_set && layout_create &&
+           preference_create && preference_set && heuristic && matmul;
   }
 };
 
@@ -166,9 +168,11 @@ double OwnRate(const Product& p, GemmKind kind, Stream stream) {
   return p.flops() / Fastest(5, stream, run) / 1e9;
 }
 
-Result<double> MatrixRate(Precision precision, Stream stream) {
+/// Sets `version` to the library's.
+Result<double> MatrixRate(Precision precision, Stream stream, std::size_t& version) {
   CublasLt lt;
   if (!lt.Open()) return 0.0;
+  version = lt.version();
   H1_ASSIGN_OR_RETURN(const Product product,
                       MakeProduct(kSide, kSide, kSide, precision == Precision::kBf16, stream));
   return LibraryRate(lt, product, product.bf16 ? CUDA_R_16BF : CUDA_R_32F, stream);
@@ -190,10 +194,12 @@ Result<MachinePeak> MeasurePeak(Precision precision) {
   H1_ASSIGN_OR_RETURN(const Stream stream, CreateStream());
   MachinePeak peak;
   H1_ASSIGN_OR_RETURN(peak.gigabytes_per_second, CopyRate(stream));
-  H1_ASSIGN_OR_RETURN(peak.gflops, MatrixRate(precision, stream));
+  std::size_t version = 0;
+  H1_ASSIGN_OR_RETURN(peak.gflops, MatrixRate(precision, stream, version));
   DestroyStream(stream);
-  peak.method = peak.gflops > 0 ? "cuBLASLt 8192^3 on random data, copy of 2 GiB"
-                                : "copy of 2 GiB; no cuBLASLt found to measure matrix products";
+  peak.method = peak.gflops > 0
+                    ? fmt::format("cuBLASLt {} 8192^3 on random data, copy of 2 GiB", version)
+                    : std::string("copy of 2 GiB; no cuBLASLt found to measure matrix products");
   H1_RETURN_IF_ERROR(TakeError());
   return peak;
 }

@@ -1,5 +1,7 @@
 #include "kernels/cuda/slots.h"
 
+#include <algorithm>
+
 namespace h1bench::H1_CUDA_NAMESPACE {
 
 namespace {
@@ -18,18 +20,44 @@ Result<std::shared_ptr<DeviceMemory>> Writable(const std::shared_ptr<DeviceMemor
 
 }  // namespace
 
+std::int64_t SlabPages(std::int64_t page_bytes) {
+#ifdef H1_CUDA_EMULATION
+  return page_bytes > 0 ? 1 : 0;
+#else
+  return std::max<std::int64_t>(1, kPageSlabBytes / page_bytes);
+#endif
+}
+
+Result<std::shared_ptr<DeviceMemory>> Slots::TakePage() {
+  if (std::optional<DeviceMemory> memory = pages_.Reuse()) return pages_.Lend(std::move(*memory));
+  Status status;
+  // The last of a card's memory goes in smaller slabs.
+  for (std::int64_t count = SlabPages(layout_.page_bytes); slab_.empty() && count > 0; count /= 2) {
+    Result<DeviceMemory> memory = DeviceMemory::Allocate(count * layout_.page_bytes);
+    status = memory.status();
+    if (!memory.ok()) continue;
+    const auto whole = std::make_shared<const DeviceMemory>(std::move(*memory));
+    for (std::int64_t i = count - 1; i >= 0; --i)
+      slab_.push_back(DeviceMemory::Part(whole, i * layout_.page_bytes, layout_.page_bytes));
+  }
+  if (slab_.empty()) return status;
+  DeviceMemory page = std::move(slab_.back());
+  slab_.pop_back();
+  return pages_.Lend(std::move(page));
+}
+
 Status Slots::Grow(Slot& slot, std::int64_t tokens, Stream stream) {
   if (slot.length % kPageTokens != 0) {
     auto& last = slot.pages[static_cast<std::size_t>(slot.length / kPageTokens)];
     if (last.use_count() > 1) {
-      H1_ASSIGN_OR_RETURN(std::shared_ptr<DeviceMemory> own, Take(pages_));
+      H1_ASSIGN_OR_RETURN(std::shared_ptr<DeviceMemory> own, TakePage());
       CopyOnDevice(own->bytes(), last->bytes(), layout_.page_bytes, stream);
       last = std::move(own);
     }
   }
   const auto wanted = static_cast<std::size_t>(CeilDiv(slot.length + tokens, kPageTokens));
   while (slot.pages.size() < wanted) {
-    H1_ASSIGN_OR_RETURN(std::shared_ptr<DeviceMemory> page, Take(pages_));
+    H1_ASSIGN_OR_RETURN(std::shared_ptr<DeviceMemory> page, TakePage());
     slot.pages.push_back(std::move(page));
   }
   return Status::Ok();

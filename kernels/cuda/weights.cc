@@ -7,6 +7,7 @@
 
 #include "kernels/common/convert.h"
 #include "kernels/common/layer_vectors.h"
+#include "kernels/cuda/generate.h"
 
 namespace h1bench::H1_CUDA_NAMESPACE {
 namespace {
@@ -39,6 +40,10 @@ class Uploader {
                              std::vector<DeviceMemory>& owner) {
     const std::int64_t element = bf16_ ? 2 : 4, rows = RoundUp(n, kPadN), width = RoundUp(k, kPadK);
     H1_ASSIGN_OR_RETURN(DeviceMemory memory, DeviceMemory::Allocate(rows * width * element));
+    if (sources(0)[0].view->generated) {
+      H1_RETURN_IF_ERROR(Generate(n, width, sources, memory));
+      return Own(std::move(memory), owner);
+    }
     const std::int64_t chunk = std::max<std::int64_t>(1, kStagingBytes / (width * element));
     for (std::int64_t first = 0; first < rows; first += chunk) {
       const std::int64_t count = std::min(chunk, rows - first);
@@ -74,6 +79,36 @@ class Uploader {
     bytes_ += memory.size();
     owner.push_back(std::move(memory));
     return owner.back().bytes();
+  }
+
+  /// The same where the sources are formulas: computed on the device, row by row.
+  Status Generate(std::int64_t n, std::int64_t width, const RowSources& sources,
+                  const DeviceMemory& to) {
+    FillZero(to.bytes(), to.size(), stream_);
+    constexpr std::int64_t kRows = kStagingBytes / static_cast<std::int64_t>(sizeof(GeneratedRow));
+    H1_ASSIGN_OR_RETURN(const DeviceMemory table, DeviceMemory::Allocate(kStagingBytes));
+    auto* const rows = reinterpret_cast<GeneratedRow*>(staging_.bytes());
+    std::int64_t count = 0;
+    const auto send = [&] {
+      CopyToDevice(table.bytes(), rows, count * static_cast<std::int64_t>(sizeof(GeneratedRow)),
+                   stream_);
+      GenerateRows(table.as<GeneratedRow>(), count, bf16_, to.bytes(), stream_);
+      Synchronize(stream_);
+      count = 0;
+    };
+    for (std::int64_t r = 0; r < n; ++r) {
+      for (const RowSource& source : sources(r)) {
+        if (source.view == nullptr) continue;
+        if (!source.view->generated)
+          return InvalidArgument("a packed matrix of which only a part has a formula");
+        const std::int64_t columns = source.view->shape[1];
+        rows[count++] = {*source.view->generated, source.row * columns, r * width + source.column,
+                         columns};
+        if (count == kRows) send();
+      }
+    }
+    if (count > 0) send();
+    return TakeError();
   }
 
   void Place(const RowSource& source, std::byte* to) const {

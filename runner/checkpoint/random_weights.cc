@@ -11,15 +11,6 @@
 namespace h1bench {
 namespace {
 
-/// The output function of SplitMix64 (Steele, Lea, Flood 2014): a bijection that passes for random
-/// on a counter.
-std::uint64_t Mix(std::uint64_t x) {
-  x += 0x9E3779B97F4A7C15U;
-  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9U;
-  x = (x ^ x >> 27) * 0x94D049BB133111EBU;
-  return x ^ x >> 31;
-}
-
 std::uint64_t HashName(const std::string& name) {  // FNV-1a
   std::uint64_t hash = 0xCBF29CE484222325U;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3U;
@@ -85,6 +76,11 @@ RandomTensor::RandomTensor(const ModelShape& shape, std::uint64_t seed, const st
   }
 }
 
+std::optional<Generated> RandomTensor::generated() const {
+  if (center_ != 0 || transform_) return std::nullopt;
+  return Generated{key_, half_width_};
+}
+
 void RandomTensor::Fill(std::int64_t first, std::span<std::uint16_t> out) const {
   constexpr std::size_t kBlock =
       64;  // a fixed count, so that the compiler vectorizes the conversion
@@ -92,12 +88,11 @@ void RandomTensor::Fill(std::int64_t first, std::span<std::uint16_t> out) const 
   auto counter = static_cast<std::uint64_t>(first) / 4;
   for (std::size_t begin = 0; begin < out.size(); begin += kBlock) {
     std::array<std::uint64_t, kBlock / 4> words;
-    for (std::uint64_t& word : words) word = Mix(key_ + counter++ * 0xD1342543DE82EF95U);
+    for (std::uint64_t& word : words) word = GeneratedWord(key_, counter++);
     const auto halves = std::bit_cast<std::array<std::uint16_t, kBlock>>(words);
     std::array<float, kBlock> values;
-    for (std::size_t i = 0; i < kBlock;
-         ++i)  // odd numbers over 2^16: symmetric, never on the center
-      values[i] = center_ + static_cast<float>(std::int32_t{halves[i]} * 2 - 0xFFFF) * half_step;
+    for (std::size_t i = 0; i < kBlock; ++i)
+      values[i] = center_ + static_cast<float>(OddOf(halves[i])) * half_step;
     if (transform_)
       for (float& value : values) value = transform_(value);
     std::array<std::uint16_t, kBlock> bits;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -17,6 +18,8 @@ class RandomTensor {
   /// Writes elements [first, first + out.size()) as bf16 bits. `first` is a multiple of 4.
   /// Thread-safe.
   void Fill(std::int64_t first, std::span<std::uint16_t> out) const;
+  /// The same numbers as a formula; empty where there is none (norms, time steps, A).
+  std::optional<Generated> generated() const;
 
  private:
   std::uint64_t key_;

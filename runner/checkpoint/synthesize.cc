@@ -160,18 +160,27 @@ std::string MakeConfigJson(const ModelShape& s) {
   return WriteJson(root, 2) + "\n";
 }
 
-Result<SyntheticModel> SynthesizeInMemory(const ModelShape& shape, std::uint64_t seed) {
+namespace {
+
+/// A two-dimensional tensor is a matrix product's; all others are small.
+Result<SyntheticModel> Synthesize(const ModelShape& shape, std::uint64_t seed,
+                                  bool matrices_as_formulas) {
   SyntheticModel model;
   model.shape = shape;
   H1_RETURN_IF_ERROR(VisitTensors(
       shape, model.weights, [&](const auto& name, const auto& dims, TensorView& view) -> Status {
         const auto count = ElementCount(dims);
         if (!count) return InvalidArgument("tensor {} has the shape {}", name, ShapeText(dims));
+        const RandomTensor random(shape, seed, name);
+        if (matrices_as_formulas && dims.size() == 2) {
+          view = {DType::kBF16, dims, {}, random.generated()};
+          return Status::Ok();
+        }
         const auto bytes = static_cast<std::size_t>(*count) * 2;
         std::unique_ptr<std::byte[]> block(new (std::nothrow) std::byte[bytes]);
         if (block == nullptr) return ResourceExhausted("no memory for {} bytes of {}", bytes, name);
         FillParallel(
-            RandomTensor(shape, seed, name), 0,
+            random, 0,
             {reinterpret_cast<std::uint16_t*>(block.get()), static_cast<std::size_t>(*count)});
         view = {DType::kBF16, dims, {block.get(), bytes}};
         model.storage.push_back(std::move(block));
@@ -179,6 +188,16 @@ Result<SyntheticModel> SynthesizeInMemory(const ModelShape& shape, std::uint64_t
       }));
   if (shape.tied_embeddings) model.weights.lm_head = model.weights.embedding;
   return model;
+}
+
+}  // namespace
+
+Result<SyntheticModel> SynthesizeInMemory(const ModelShape& shape, std::uint64_t seed) {
+  return Synthesize(shape, seed, false);
+}
+
+Result<SyntheticModel> SynthesizeForDevice(const ModelShape& shape, std::uint64_t seed) {
+  return Synthesize(shape, seed, true);
 }
 
 Status SynthesizeCheckpoint(const SynthesizeOptions& options) {

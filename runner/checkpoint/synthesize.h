@@ -23,6 +23,9 @@ struct SyntheticModel {
   std::vector<std::unique_ptr<std::byte[]>> storage;
 };
 Result<SyntheticModel> SynthesizeInMemory(const ModelShape& shape, std::uint64_t seed);
+/// The same numbers, with matrices as formulas (TensorView::generated): nothing big is made here.
+/// For backends on a GPU.
+Result<SyntheticModel> SynthesizeForDevice(const ModelShape& shape, std::uint64_t seed);
 
 /// Bytes done and bytes in all; false stops the work (kCancelled).
 using SynthesizeProgress = std::function<bool(std::int64_t done, std::int64_t total)>;

@@ -91,8 +91,44 @@ TEST_F(EngineCommands, BenchPrintsEveryPhase) {
     EXPECT_GT(row.Find("tokens_per_second")->as_double(), 0);
     EXPECT_LE(row.Find("tokens_per_second_min")->as_double(),
               row.Find("tokens_per_second_max")->as_double());
+    const bool decode = row.Find("phase")->as_string() == "decode";
+    const Json* waits = row.Find(decode ? "inter_token_seconds" : "ttft_seconds");
+    ASSERT_NE(waits, nullptr);
+    EXPECT_EQ(waits->Find("n")->as_int(), decode ? 6 : 2);  // steps or prompts of two repetitions
+    EXPECT_GT(waits->Find("p50")->as_double(), 0);
+    EXPECT_LE(waits->Find("p50")->as_double(), waits->Find("p99")->as_double());
   }
+  // One prompt's tokens over its wait are the rate.
+  EXPECT_LE(40 / rows[0].Find("ttft_seconds")->Find("p99")->as_double(),
+            rows[0].Find("tokens_per_second")->as_double() * 1.0001);
   EXPECT_TRUE(fs::exists(folder_ / "bench.db"));
+}
+
+/// Random weights of any shape, made by the device.
+TEST_F(EngineCommands, BenchTakesTheShapeOfAConfig) {
+  const std::vector<std::string> arguments = {"bench",
+                                              "--shape",
+                                              (fs::path(model_) / "config.json").string(),
+                                              "--device",
+                                              "cuda-emulated",
+                                              "--prefill",
+                                              "9",
+                                              "--decode",
+                                              "2",
+                                              "--batch",
+                                              "2",
+                                              "--repeat",
+                                              "1",
+                                              "--json"};
+  const ProgramResult run = Program(arguments);
+  ASSERT_EQ(run.exit_code, 0) << run.output;
+  const auto json = ParseJson(run.output);
+  ASSERT_TRUE(json.ok()) << run.output;
+  EXPECT_EQ(json->Find("identity")->as_string().find("cuda emulated"), 0U);
+  EXPECT_EQ(json->Find("rows")->as_array().size(), 2U);
+  const ProgramResult refused = Program({"bench", "--shape", "no_such.json"});
+  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_NE(refused.output.find("no_such.json"), std::string::npos) << refused.output;
 }
 
 }  // namespace

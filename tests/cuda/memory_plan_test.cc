@@ -63,6 +63,71 @@ TEST(CudaMemoryPlan, AgreesWithThePublishedSizes) {
   }
 }
 
+/// Activations of 8 192 rows and 512 asked ones, written out from the model's sizes; tables are
+/// what is left.
+std::int64_t Activations(const ModelShape& s) {
+  const auto padded = [](std::int64_t n) { return (n + 63) / 64 * 64; };
+  const std::int64_t channels = s.ssm_inner + 2 * s.ssm_groups * s.ssm_state;
+  const std::int64_t queries = s.heads * s.head_dim, keys = s.kv_heads * s.head_dim;
+  const std::int64_t wide = s.ssm_inner + channels + s.ssm_heads + queries + 2 * keys;
+  const std::int64_t row = 4 * s.hidden + 2 * padded(s.hidden) + 4 * wide + 2 * channels +
+                           2 * queries + 4 * keys + 4 * s.ssm_heads +
+                           2 * padded(s.ssm_inner + queries) + 2 * padded(s.intermediate) +
+                           4 * s.head_dim + (s.gated_norm ? 4 * s.ssm_inner : 0);
+  const std::int64_t asked = 4 * s.hidden + 2 * padded(s.ssm_inner + queries) + 16;
+  return 8192 * row + 512 * asked + 128 * s.vocab * 4;
+}
+
+TEST(CudaMemoryPlan, TheWorkspaceIsBoundedWhateverTheContext) {
+  for (const Expected& e : kShapes) {
+    SCOPED_TRACE(e.shape);
+    const ModelShape shape = FindReleasedShape(e.shape)->shape;
+    for (const std::int64_t tokens : {4096, 262144}) {
+      const std::int64_t rest =
+          Plan(e.shape, 1, tokens, Precision::kBf16).workspace - Activations(shape);
+      EXPECT_GE(rest, std::int64_t{64} << 20);  // a slab of pages
+      EXPECT_LE(rest, std::int64_t{68} << 20);  // and tables
+    }
+  }
+}
+
+/// Every released shape, 4K to 256K, on cards of 24, 80 and 141 GB, against the spec's own numbers:
+/// what they say cannot fit is refused, and what fits with 15 % of the weights and 2 GB to spare is
+/// not.
+TEST(CudaMemoryPlan, WhatFitsIsWhatTheSpecSaysFits) {
+  int fit = 0, refused = 0, between = 0;
+  for (const Expected& e : kShapes) {
+    for (std::int64_t tokens = 4096; tokens <= 262144; tokens *= 2) {
+      for (const double card : {24e9, 80e9, 141e9}) {
+        SCOPED_TRACE(fmt::format("{} {} {}", e.shape, tokens, card));
+        const double sequence =
+            static_cast<double>(e.kv_bytes_per_token) * static_cast<double>(tokens) +
+            e.state_megabytes * 1e6;
+        const double least = e.parameters * 2e9 * 0.998 + sequence;
+        const double most = e.parameters * 2e9 * 1.15 + sequence +
+                            static_cast<double>(Activations(FindReleasedShape(e.shape)->shape)) +
+                            2e9;
+        const auto plan = static_cast<double>(Plan(e.shape, 1, tokens, Precision::kBf16).total());
+        EXPECT_GE(plan, least);
+        EXPECT_LE(plan, most);
+        if (least > card) {
+          EXPECT_GT(plan, card);
+          ++refused;
+        } else if (most <= card) {
+          EXPECT_LE(plan, card);
+          ++fit;
+        } else {
+          ++between;
+        }
+      }
+    }
+  }
+  EXPECT_EQ(fit + refused + between, 6 * 7 * 3);
+  EXPECT_GE(fit, 90);
+  EXPECT_GE(refused, 10);
+  EXPECT_LE(between, 12) << "the bounds say too little";
+}
+
 /// A partly filled page counts whole.
 TEST(CudaMemoryPlan, PagesAreWhole) {
   const auto kv = [](std::int64_t tokens) { return Plan("7B", 1, tokens, Precision::kBf16).kv; };

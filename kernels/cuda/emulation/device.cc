@@ -40,6 +40,7 @@ Result<DeviceMemory> DeviceMemory::Allocate(std::int64_t bytes) {
 }
 
 DeviceMemory::~DeviceMemory() {
+  if (whole_ != nullptr) return;
   g_used -= size_;
   std::free(data_);
 }
