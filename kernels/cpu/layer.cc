@@ -1,10 +1,10 @@
 #include "kernels/cpu/layer.h"
 
-#include <cmath>
 #include <cstring>
 
 #include "kernels/cpu/convert.h"
 #include "kernels/cpu/mixer.h"
+#include "kernels/cpu/rope.h"
 #include "kernels/cpu/threads.h"
 
 namespace h1bench::cpu {
@@ -18,18 +18,10 @@ const float* OrNull(const std::vector<float>& values) {
 
 void FillAngles(const LayerContext& c) {
   const std::int64_t half = c.shape.head_dim / 2;
-  std::vector<double> frequency(static_cast<std::size_t>(half));
-  for (std::int64_t i = 0; i < half; ++i) {
-    frequency[static_cast<std::size_t>(i)] = std::pow(
-        c.shape.rope_base, -2.0 * static_cast<double>(i) / static_cast<double>(c.shape.head_dim));
-  }
+  const std::vector<double> frequencies = RopeFrequencies(c.shape);
   ParallelFor(c.batch.rows(), [&](std::int64_t row) {
-    const auto position = static_cast<double>(c.batch.positions[static_cast<std::size_t>(row)]);
-    for (std::int64_t i = 0; i < half; ++i) {
-      const double angle = position * frequency[static_cast<std::size_t>(i)];
-      c.work.cos.floats()[row * half + i] = static_cast<float>(std::cos(angle));
-      c.work.sin.floats()[row * half + i] = static_cast<float>(std::sin(angle));
-    }
+    RopeAngles(frequencies, c.batch.positions[static_cast<std::size_t>(row)],
+               c.work.cos.floats() + row * half, c.work.sin.floats() + row * half);
   });
 }
 

@@ -17,6 +17,7 @@ template <typename T>
 __global__ void __launch_bounds__(kThreads)
     PlainKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers, std::int64_t layer,
                 float scale, std::int64_t ldo) {
+  H1_SHARED(float, weights, kThreads);
   WaitForKernelBefore();
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t item = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / kWarp;
@@ -26,6 +27,7 @@ __global__ void __launch_bounds__(kThreads)
   const DeviceSegment segment = batch.segments[batch.segment_of[row]];
   const std::int64_t position = batch.positions[row];
   const T* q = static_cast<const T*>(buffers.q) + item * d.head_dim;
+  float* const own = weights + threadIdx.x / kWarp * kWarp;  // the warp's 32
   float max = -INFINITY, sum = 0, out[kMaxColumns] = {};
   for (std::int64_t first = 0; first <= position; first += kWarp) {
     const std::int64_t p = first + lane;
@@ -38,9 +40,11 @@ __global__ void __launch_bounds__(kThreads)
     max = new_max;
     H1_UNROLL
     for (int j = 0; j < kMaxColumns; ++j) out[j] = out[j] * alpha;
+    own[lane] = weight;
+    __syncwarp();
     const std::int64_t keys = position - first + 1 < kWarp ? position - first + 1 : kWarp;
     for (int key = 0; key < keys; ++key) {
-      const float w = __shfl_sync(kAllLanes, weight, key);
+      const float w = own[key];
       const KeyAt<T> at =
           FindKey<T>(d, layout, batch, buffers, segment, layer, kv_head, first + key);
       H1_UNROLL
@@ -48,6 +52,7 @@ __global__ void __launch_bounds__(kThreads)
         if (j * kWarp + lane < d.head_dim)
           out[j] = fmaf(w, Load(at.value[j * kWarp + lane]), out[j]);
     }
+    __syncwarp();
   }
   T* to = static_cast<T*>(buffers.mixed) + row * ldo + d.ssm_inner + head * d.head_dim;
   const float factor = d.attention_out / sum;

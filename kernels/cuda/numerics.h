@@ -81,16 +81,30 @@ H1_DEVICE float Exp2(float x) {
 #endif
 }
 
-/// Sum over the warp by a fixed tree; every lane gets it.
+/// Combines the warp's values by a fixed tree (lanes 16 apart, then 8, …); every lane gets the
+/// result. `f` is commutative, so all lanes' trees give the same bits.
+template <typename T, typename F>
+H1_DEVICE T WarpReduce(T v, F f) {
+#ifdef H1_CUDA_EMULATION
+  // The same tree in one exchange: a switch of fibers costs more than the sums.
+  emulation::Show(kAllLanes, &v, sizeof v);
+  T all[kWarp];
+  for (int lane = 0; lane < kWarp; ++lane)
+    std::memcpy(&all[lane], emulation::Shown(lane), sizeof v);
+  for (int offset = 16; offset > 0; offset /= 2)
+    for (int lane = 0; lane < offset; ++lane) all[lane] = f(all[lane], all[lane + offset]);
+  return all[0];
+#else
+  for (int offset = 16; offset > 0; offset /= 2) v = f(v, __shfl_xor_sync(kAllLanes, v, offset));
+  return v;
+#endif
+}
 template <typename Sum>
 H1_DEVICE Sum WarpSum(Sum v) {
-  for (int offset = 16; offset > 0; offset /= 2) v = v + __shfl_xor_sync(kAllLanes, v, offset);
-  return v;
+  return WarpReduce(v, [](Sum a, Sum b) { return a + b; });
 }
 H1_DEVICE float WarpMax(float v) {
-  for (int offset = 16; offset > 0; offset /= 2)
-    v = fmaxf(v, __shfl_xor_sync(kAllLanes, v, offset));
-  return v;
+  return WarpReduce(v, [](float a, float b) { return fmaxf(a, b); });
 }
 /// Sum over a block of kThreads by a fixed tree; every thread gets it. `scratch`: 32 numbers in
 /// shared memory, free again after the call.

@@ -92,13 +92,19 @@ H1_DEVICE void Mma16x8x16(float (&d)[4], const unsigned (&a)[4], unsigned b0, un
     for (int j = 0; j < 2; ++j)
       std::memcpy(&columns[j][i], emulation::Shown((2 * t + j) * 4 + i), sizeof mine);
   }
-  for (int i = 0; i < 4; ++i) {
-    const int low = i / 2, j = i % 2;  // row g + 8 low, column 2t + j
-    for (int k = 0; k < 16; ++k) {
-      const int owner = k % 8 / 2, half = k / 8;
-      d[i] += common::FromBf16(rows[owner].a[half * 4 + low * 2 + k % 2]) *
-              common::FromBf16(columns[j][owner].b[half * 2 + k % 2]);
-    }
+  float upper[16], lower[16], left[16], right[16];  // rows g and g + 8, columns 2t and 2t + 1
+  for (int k = 0; k < 16; ++k) {
+    const int owner = k % 8 / 2, half = k / 8;
+    upper[k] = common::FromBf16(rows[owner].a[half * 4 + k % 2]);
+    lower[k] = common::FromBf16(rows[owner].a[half * 4 + 2 + k % 2]);
+    left[k] = common::FromBf16(columns[0][owner].b[half * 2 + k % 2]);
+    right[k] = common::FromBf16(columns[1][owner].b[half * 2 + k % 2]);
+  }
+  for (int k = 0; k < 16; ++k) {
+    d[0] += upper[k] * left[k];
+    d[1] += upper[k] * right[k];
+    d[2] += lower[k] * left[k];
+    d[3] += lower[k] * right[k];
   }
 #else
   asm volatile(

@@ -175,6 +175,33 @@ TEST_P(SlowCudaModels, AnyBatchGivesTheSameBits) {
   }
 }
 
+/// A long prompt in pieces of a bounded size: the same bits whatever the pieces, and the CPU's
+/// numbers.
+TEST(SlowCudaLongContext, PiecesOfAnySizeGiveTheSameBits) {
+  ModelShape shape = SmallShape(64, 128, 64);
+  shape.hidden = 32, shape.intermediate = 40, shape.layers = 1, shape.ssm_heads = 1;
+  shape.ssm_inner = 64, shape.max_positions = 262144;
+  const Ids ids = RandomIds(3000, 8);
+  const auto last = [&](const Made& made, std::size_t piece) {
+    const SlotId slot = *made.backend->Allocate(262144);
+    std::vector<float> out(static_cast<std::size_t>(shape.vocab));
+    for (std::size_t first = 0; first < ids.size(); first += piece) {
+      const std::size_t count = std::min(piece, ids.size() - first);
+      const Segment segment{slot,
+                            std::span(ids).subspan(first, count),
+                            {{static_cast<std::int32_t>(count) - 1, {}, out.data()}},
+                            true};
+      const auto result = made.backend->Forward(std::span(&segment, 1));
+      EXPECT_TRUE(result.ok()) << result.status().message();
+    }
+    return out;
+  };
+  const Made cuda = Make(shape, kDevice, Precision::kBf16);
+  const std::vector<float> pieces = last(cuda, 512);
+  EXPECT_EQ(last(cuda, 333), pieces);
+  EXPECT_LE(Error(pieces, last(Make(shape, Device::kCpu, Precision::kFp32), 512)), 3e-2);
+}
+
 #ifdef H1_CUDA_EMULATION
 /// Kernels without races give the same bits whatever the order in which their threads run.
 TEST_P(SlowCudaModels, AnyThreadOrderGivesTheSameBits) {

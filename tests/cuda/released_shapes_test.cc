@@ -1,146 +1,23 @@
 // Bit-equality on a card at the released sizes: 0.5B and 3B, 216 ways each to compute the same
-// sequences.
-#include <gtest/gtest.h>
-
-#include <algorithm>
-#include <array>
-#include <cmath>
-#include <cstring>
-#include <random>
-
-#include "kernels/backend.h"
-#include "kernels/cuda/platform.h"
+// sequences. The same under emulation at a small size: ways_test.cc.
 #include "runner/checkpoint/shapes.h"
-#include "runner/checkpoint/synthesize.h"
+#include "tests/cuda/ways.h"
 
 namespace h1bench {
 namespace {
 
-using Ids = std::vector<std::int32_t>;
-constexpr std::array<std::int32_t, 3> kTargets = {0, 77, 31000};
-
-/// One way: how many sequences share a Forward, how long its pieces are at most (0: whole), whether
-/// a sequence begins as a fork of its own prefix, and the order.
-struct Way {
-  std::size_t batch, piece;
-  bool fork;
-  std::uint32_t order;
-};
-
-class Runner {
- public:
-  explicit Runner(const std::string& name) {
-    const auto released = FindReleasedShape(name);
-    const auto model = SynthesizeInMemory(released->shape, 3);
-    EXPECT_TRUE(model.ok());
-    BackendOptions options;
-    options.device = Device::kCuda;
-    options.max_batch_tokens = 8192;
-    auto backend = CreateBackend(model->shape, model->weights, options);
-    EXPECT_TRUE(backend.ok()) << backend.status().message();
-    backend_ = std::move(*backend);
-    std::mt19937 random(9);
-    sequences_.resize(32);
-    for (Ids& ids : sequences_) {
-      ids.resize(1 + random() % 300);
-      for (auto& id : ids) id = static_cast<std::int32_t>(random() % 32000);
-    }
-  }
-
-  /// The answers after every sequence's last id, in the order of the sequences.
-  std::vector<RowResult> Run(const Way& way) {
-    std::vector<std::size_t> order(sequences_.size());
-    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::mt19937 random(way.order);
-    if (way.order > 0) std::shuffle(order.begin(), order.end(), random);
-    std::vector<RowResult> out(sequences_.size());
-    for (std::size_t first = 0; first < order.size(); first += way.batch) {
-      const std::size_t end = std::min(order.size(), first + way.batch);
-      RunBatch({order.begin() + static_cast<std::ptrdiff_t>(first),
-                order.begin() + static_cast<std::ptrdiff_t>(end)},
-               way, random, out);
-    }
-    return out;
-  }
-
- private:
-  SlotId Begin(const Ids& ids, const Way& way, std::size_t& done) {
-    const SlotId slot = *backend_->Allocate(400);
-    if (!way.fork || ids.size() < 3) return slot;
-    done = ids.size() / 2;
-    const Segment prefix{slot, std::span(ids).first(done), {}, true};
-    EXPECT_TRUE(backend_->Forward(std::span(&prefix, 1)).ok());
-    const SlotId fork = *backend_->Fork(slot, 400);
-    backend_->Release(slot);
-    return fork;
-  }
-
-  void RunBatch(const std::vector<std::size_t>& members, const Way& way, std::mt19937& random,
-                std::vector<RowResult>& out) {
-    std::vector<SlotId> slots;
-    std::vector<std::size_t> done(members.size(), 0);
-    for (std::size_t i = 0; i < members.size(); ++i)
-      slots.push_back(Begin(sequences_[members[i]], way, done[i]));
-    for (bool more = true; more;) {
-      std::vector<Segment> segments;
-      std::vector<std::size_t> asked;
-      for (std::size_t i = 0; i < members.size(); ++i) {
-        const Ids& ids = sequences_[members[i]];
-        const std::size_t left = ids.size() - done[i];
-        if (left == 0) continue;
-        const std::size_t count =
-            way.piece == 0 ? left : std::min<std::size_t>(left, 1 + random() % way.piece);
-        Segment segment{slots[i], std::span(ids).subspan(done[i], count), {}, true};
-        done[i] += count;
-        if (done[i] == ids.size()) {
-          segment.rows = {{static_cast<std::int32_t>(count - 1), kTargets, nullptr}};
-          asked.push_back(members[i]);
-        }
-        segments.push_back(segment);
-      }
-      more = !segments.empty();
-      if (!more) break;
-      const auto result = backend_->Forward(segments);
-      ASSERT_TRUE(result.ok()) << result.status().message();
-      for (std::size_t i = 0; i < asked.size(); ++i) out[asked[i]] = (*result)[i];
-    }
-    for (const SlotId slot : slots) backend_->Release(slot);
-  }
-
-  std::unique_ptr<Backend> backend_;
-  std::vector<Ids> sequences_;
-};
-
-std::size_t Differing(const std::vector<RowResult>& a, const std::vector<RowResult>& b) {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    count += a[i].argmax != b[i].argmax || a[i].target_logits != b[i].target_logits ||
-             std::memcmp(&a[i].log_sum_exp, &b[i].log_sum_exp, sizeof(double)) != 0;
-  }
-  return count;
-}
-
 TEST(SlowReleasedShapes, TwoHundredWaysGiveTheSameBits) {
   if (!DeviceIdentity(Device::kCuda).ok()) GTEST_SKIP() << "needs a GPU";
   for (const char* shape : {"0.5B", "3B"}) {
-    Runner runner(shape);
-    const std::vector<RowResult> alone = runner.Run({1, 0, false, 0});
-    std::size_t ways = 0, differing = 0;
-    for (const std::size_t batch : {1U, 2U, 3U, 8U, 20U, 32U}) {
-      for (const std::size_t piece : {0U, 5U, 64U, 65U, 128U, 200U}) {
-        for (const bool fork : {false, true}) {
-          for (const std::uint32_t order : {0U, 1U, 2U}) {
-            differing += Differing(runner.Run({batch, piece, fork, order}), alone);
-            ++ways;
-          }
-        }
-      }
-    }
-    EXPECT_EQ(differing, 0U) << shape;
-    printf("%s: %zu ways, %zu differing rows\n", shape, ways, differing);
-    std::vector<RowResult> planted = alone;  // the comparison must see one changed bit
-    planted[5].target_logits[1] = std::nextafter(planted[5].target_logits[1], 1e9F);
-    EXPECT_EQ(Differing(planted, alone), 1U);
+    BackendOptions options;
+    options.device = Device::kCuda;
+    options.max_batch_tokens = 8192;
+    testing::Runner runner(FindReleasedShape(shape)->shape, options, 32, 300);
+    const testing::Ways done =
+        testing::RunWays(runner, {1, 2, 3, 8, 20, 32}, {0, 5, 64, 65, 128, 200}, 3);
+    EXPECT_EQ(done.ways, 216U);
+    EXPECT_EQ(done.differing, 0U) << shape;
+    printf("%s: %zu ways, %zu differing rows\n", shape, done.ways, done.differing);
   }
 }
 

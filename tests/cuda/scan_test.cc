@@ -9,8 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "kernels/common/convert.h"
-#include "kernels/cuda/device.h"
+#include "tests/cuda/stage_fixture.h"
 
 namespace h1bench::H1_CUDA_NAMESPACE {
 namespace {
@@ -38,7 +37,7 @@ struct Problem {
     std::normal_distribution<float> normal;
     std::uniform_real_distribution<float> step(0.01F, 0.4F);
     conv.resize(static_cast<std::size_t>(tokens * s.conv_channels()));
-    for (float& v : conv) v = common::FromBf16(common::ToBf16(normal(random)));
+    for (float& v : conv) v = testing::Rounded(normal(random));
     dt.resize(static_cast<std::size_t>(tokens * s.ssm_heads));
     for (float& v : dt) v = step(random);
     for (std::int64_t h = 0; h < s.ssm_heads; ++h) {
@@ -76,20 +75,12 @@ struct Problem {
   }
 };
 
-DeviceMemory ToDevice(const void* from, std::size_t bytes) {
-  DeviceMemory out = *DeviceMemory::Allocate(static_cast<std::int64_t>(bytes));
-  CopyToDevice(out.bytes(), from, out.size(), {});
-  return out;
-}
-template <typename T>
-DeviceMemory ToDevice(const std::vector<T>& v) {
-  return ToDevice(v.data(), v.size() * sizeof(T));
-}
+using testing::ToDevice;
 
 using Kernel = void (*)(const StageContext&, const LayerPointers&, std::int64_t);
 
-/// y of one call over all tokens.
-std::vector<float> Scanned(const Problem& p, Kernel kernel, bool bf16) {
+/// y of one call over all tokens, the first at `position`.
+std::vector<float> Scanned(const Problem& p, Kernel kernel, bool bf16, std::int64_t position = 0) {
   StageContext c{Dims(p.shape), StateLayout(p.shape, bf16), {}, {}, bf16, {}};
   std::vector<std::uint16_t> halves;
   for (const float v : p.conv) halves.push_back(common::ToBf16(v));
@@ -101,6 +92,7 @@ std::vector<float> Scanned(const Problem& p, Kernel kernel, bool bf16) {
                      skip = ToDevice(p.skip);
   DeviceSegment segment{};
   segment.rows = static_cast<std::int32_t>(p.tokens);
+  segment.position = position;
   const DeviceMemory segments = ToDevice(&segment, sizeof segment);
   std::vector<float> y(static_cast<std::size_t>(p.tokens * p.shape.ssm_inner), NAN);
   const DeviceMemory out = ToDevice(y);
@@ -147,6 +139,14 @@ TEST(CudaScan, EveryKernelFollowsTheRecurrence) {
       EXPECT_GT(chunked, 1e-5);  // or the products do not take bf16
     }
   }
+}
+
+/// Chunks lie where they lie from position 0, as far out as a context goes.
+TEST(CudaScan, TheGridIsTheSameAtTheEndOfALongContext) {
+  const Problem p(Shape(2, 64, 1, 128), 150);
+  const std::vector<float> near = Scanned(p, ScanChunked, true);
+  EXPECT_EQ(Scanned(p, ScanChunked, true, 262144 - 192), near);
+  EXPECT_EQ(Scanned(p, ScanStaged, false, 262144 - 192), Scanned(p, ScanStaged, false));
 }
 
 /// Shapes that only the first kernel takes.

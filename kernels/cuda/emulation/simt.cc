@@ -18,7 +18,7 @@
 
 namespace h1bench::emulation {
 
-constinit thread_local const ThreadContext* current = nullptr;
+constinit thread_local ThreadContext* current = nullptr;
 
 namespace {
 
@@ -39,9 +39,7 @@ struct Fiber {
   Wait wait = Wait::kDone;
   unsigned mask = 0;
   int barrier = 0, barrier_threads = 0;
-  int parity = 0;  // of warp operations so far: which half of the exchange is written
   std::size_t static_shared = 0;
-  alignas(16) unsigned char shown[2][kExchange];
 #if defined(__SANITIZE_ADDRESS__)
   void* fake_stack = nullptr;
   const void* stack_bottom = nullptr;
@@ -51,7 +49,10 @@ struct Fiber {
 
 struct Machine {
   std::vector<std::unique_ptr<Fiber>> fibers;
-  std::size_t live = 0;  // threads of the running block
+  Fiber* const* all = nullptr;  // the same, without asking a vector
+  std::vector<Fiber*> pointers;
+  std::vector<unsigned char> exchange;  // (threads, 2, kExchange)
+  std::size_t live = 0;                 // threads of the running block
   Fiber* running = nullptr;
   Body body = nullptr;
   void* closure = nullptr;
@@ -124,8 +125,11 @@ void Reserve(std::size_t threads) {
     fiber->fiber =
         ctx::fiber(std::allocator_arg, ctx::preallocated(stack.sp, stack.size, stack), allocator,
                    [raw](ctx::fiber&& back) { return FiberMain(raw, std::move(back)); });
+    machine.pointers.push_back(raw);
     machine.fibers.push_back(std::move(fiber));
   }
+  machine.all = machine.pointers.data();
+  machine.exchange.resize(machine.fibers.size() * 2 * kExchange + kWarpLanes * 2 * kExchange);
 }
 
 void Yield(Wait wait) {
@@ -135,7 +139,7 @@ void Yield(Wait wait) {
   SwitchBack(*self, true);
 }
 
-Fiber& At(std::size_t i) { return *machine.fibers[i]; }
+inline Fiber& At(std::size_t i) { return *machine.all[i]; }
 
 /// Lets a warp's lanes go whose whole mask has arrived. True when some did.
 bool ReleaseWarp(std::size_t first) {
@@ -258,6 +262,11 @@ void RunBlock(dim3 grid, dim3 block, dim3 at, bool together) {
     fiber.context.block = at;
     fiber.context.block_dim = block;
     fiber.context.grid_dim = grid;
+    const std::size_t warp = i / kWarpLanes * kWarpLanes;
+    fiber.context.lane = static_cast<int>(i - warp);
+    fiber.context.lanes = static_cast<int>(std::min<std::size_t>(kWarpLanes, threads - warp));
+    fiber.context.parity = 0;
+    fiber.context.warp = machine.exchange.data() + warp * 2 * kExchange;
     fiber.wait = Wait::kNone;
     fiber.static_shared = 0;
   }
@@ -341,28 +350,14 @@ void WarpBarrier(unsigned mask) {
 
 void Show(unsigned mask, const void* value, std::size_t bytes) {
   if (bytes > kExchange) Die("a warp operation on too many bytes");
-  Fiber* self = machine.running;
-  self->parity ^= 1;
-  std::memcpy(self->shown[self->parity], value, bytes);
+  ThreadContext& own = *current;
+  own.parity ^= 1;
+  std::memcpy(own.warp + static_cast<std::size_t>(own.lane * 2 + own.parity) * kExchange, value,
+              bytes);
   WarpBarrier(mask);
 }
 
-const void* Shown(int lane) {
-  const Fiber* self = machine.running;
-  const std::size_t index = static_cast<std::size_t>(
-      self->context.thread.x +
-      self->context.block_dim.x *
-          (self->context.thread.y + self->context.block_dim.y * self->context.thread.z));
-  const std::size_t other = index / kWarpLanes * kWarpLanes + static_cast<std::size_t>(lane);
-  if (other >= machine.live) Die("a warp operation reads a lane that is not there");
-  return At(other).shown[self->parity];
-}
-
-int Lane() {
-  const ThreadContext& c = *current;
-  return static_cast<int>((c.thread.x + c.block_dim.x * (c.thread.y + c.block_dim.y * c.thread.z)) %
-                          kWarpLanes);
-}
+void NoSuchLane() { Die("a warp operation reads a lane that is not there"); }
 
 void* StaticShared(std::size_t bytes) {
   const std::size_t index = machine.running->static_shared++;

@@ -57,11 +57,17 @@ using Body = void (*)(void*);
 void Run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes, bool together,
          Body body, void* closure);
 
+/// Most bytes of a warp operation, and where they lie: each lane has two places, used in turn.
+inline constexpr std::size_t kExchange = 64;
+
 /// What a running thread knows of itself.
 struct ThreadContext {
   dim3 thread, block, block_dim, grid_dim;
+  int lane = 0, lanes = 0;        // in its warp; of the block's threads in that warp
+  int parity = 0;                 // which place the last warp operation used
+  unsigned char* warp = nullptr;  // (32, 2, kExchange)
 };
-extern constinit thread_local const ThreadContext* current;
+extern constinit thread_local ThreadContext* current;
 
 /// The kernel waits for the one before it; a launched kernel with a block that never does stops the
 /// program.
@@ -73,12 +79,15 @@ void NamedBarrier(int id, int threads);
 void Poll();
 /// Waits for the lanes of `mask` in this warp.
 void WarpBarrier(unsigned mask);
+[[noreturn]] void NoSuchLane();
+inline int Lane() { return current->lane; }
 /// Shows `bytes` (at most kExchange) to the warp and waits; then Shown(lane) reads any lane's until
 /// the warp operation after the next one.
-inline constexpr std::size_t kExchange = 64;
 void Show(unsigned mask, const void* value, std::size_t bytes);
-const void* Shown(int lane);
-int Lane();
+inline const void* Shown(int lane) {
+  if (lane >= current->lanes) NoSuchLane();
+  return current->warp + (lane * 2 + current->parity) * static_cast<int>(kExchange);
+}
 
 /// Shared memory: the same address for every thread of the block that asks in the same order.
 void* StaticShared(std::size_t bytes);
