@@ -37,8 +37,12 @@ double Metric(const Json& sample, const std::string& name) {
   return value == nullptr ? std::nan("") : value->as_double();
 }
 
-TEST(SlowLmEvalTest, TheGoldenRunIsReproduced) {
-  H1_NEED_SHARED();
+/// Documents of each kind that are asked.
+struct Limits {
+  std::int64_t mmlu, generation;  // of each subject; of each task
+};
+
+void ExpectTheGoldenRun(const Limits& limits) {
   const bool code = std::filesystem::exists("/usr/bin/bwrap");  // humaneval needs bubblewrap
   const std::filesystem::path golden = testing::SharedDir() / "goldens/lm_eval";
   std::string pattern =
@@ -48,10 +52,14 @@ TEST(SlowLmEvalTest, TheGoldenRunIsReproduced) {
       << "name: lm-eval\nmodels: [{name: golden, path: " << (golden / "model").string()
       << ", precisions: [fp32], max_length: 2048}]\n"
       << "tasks:\n  - {task: mmlu, subjects: [abstract_algebra, anatomy, "
-         "high_school_european_history], limit: 20, shots: 5}\n"
-      << "  - {task: gsm8k, limit: 6, max_new_tokens: 48}\n  - {task: gsm8k_cot, limit: 6, "
-         "max_new_tokens: 48}\n"
-      << (code ? "  - {task: humaneval, limit: 6, max_new_tokens: 48}\n" : "");
+         "high_school_european_history], limit: "
+      << limits.mmlu << ", shots: 5}\n";
+  std::vector<std::string> generating = {"gsm8k", "gsm8k_cot"};
+  if (code) generating.push_back("humaneval");
+  for (const std::string& task : generating) {
+    std::ofstream(folder / "suite.yaml", std::ios::app)
+        << "  - {task: " << task << ", limit: " << limits.generation << ", max_new_tokens: 48}\n";
+  }
   const std::string db = (folder / "run.db").string();
   Program run(
       folder, "run",
@@ -61,7 +69,7 @@ TEST(SlowLmEvalTest, TheGoldenRunIsReproduced) {
   Program samples(folder, "samples", {"samples", "--db", db});
   ASSERT_EQ(samples.Wait(), 0) << samples.err();
   const auto rows = ReadSamples(samples.out());
-  ASSERT_EQ(rows.size(), code ? 78U : 72U);
+  ASSERT_EQ(std::ssize(rows), 3 * limits.mmlu + limits.generation * std::ssize(generating));
 
   const auto mmlu = ParseJson(*ReadFile(golden / "mmlu_samples.json"));
   ASSERT_TRUE(mmlu.ok());
@@ -69,6 +77,7 @@ TEST(SlowLmEvalTest, TheGoldenRunIsReproduced) {
   for (const Json& expected : mmlu->as_array()) {
     const auto key =
         std::make_pair(expected.Find("task")->as_string(), expected.Find("doc")->as_int());
+    if (key.second >= limits.mmlu) continue;
     SCOPED_TRACE(key.first + " " + std::to_string(key.second));
     const Json& found = rows.at(key);
     for (std::size_t i = 0; i < 4; ++i) {
@@ -87,6 +96,7 @@ TEST(SlowLmEvalTest, TheGoldenRunIsReproduced) {
     const auto key =
         std::make_pair(expected.Find("task")->as_string(), expected.Find("doc")->as_int());
     SCOPED_TRACE(key.first + " " + std::to_string(key.second) + " " + filter);
+    if (key.second >= limits.generation) continue;
     if (!code && expected.Find("task")->as_string().starts_with("humaneval")) continue;
     const Json& found = rows.at(key);
     EXPECT_EQ(found.Find("response")->as_string(), expected.Find("response")->as_string());
@@ -103,6 +113,17 @@ TEST(SlowLmEvalTest, TheGoldenRunIsReproduced) {
     EXPECT_EQ(Metric(found, "exact_match," + filter), expected.Find("exact_match")->as_double());
   }
   std::filesystem::remove_all(folder);
+}
+
+TEST(SlowLmEvalTest, TheGoldenRunIsReproduced) {
+  H1_NEED_SHARED();
+  ExpectTheGoldenRun({20, 6});
+}
+
+/// What the emulated GPU can answer in CI.
+TEST(SlowLmEvalTest, AFewDocumentsOfEachKind) {
+  H1_NEED_SHARED();
+  ExpectTheGoldenRun({2, 1});
 }
 
 }  // namespace
