@@ -12,6 +12,7 @@
 /// find nothing spin some microseconds, then sleep. (OpenMP's pool splits loops beforehand and
 /// spins: with two processes on two cores it was 20 times slower.) A pool with a thread for every
 /// core keeps one on each: some systems otherwise run two on one core and leave the other idle.
+/// (Made outside of every ThreadScope: inside, the caller's thread has one core.)
 namespace h1bench::cpu {
 
 /// Threads for `wanted` (0: all cores this process may use).
