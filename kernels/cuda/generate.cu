@@ -9,6 +9,7 @@ constexpr int kThreads = 256;
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads) GenerateKernel(const GeneratedRow* rows, T* out) {
+  WaitForKernelBefore();
   const GeneratedRow row = rows[blockIdx.x];
   const float half_step = row.source.half_width / 65536.0F;
   for (std::int64_t i = threadIdx.x; i < row.columns; i += kThreads) {

@@ -36,6 +36,7 @@ class ScoresTest : public ::testing::Test {
     submit.set_lease_id(lease.lease_id());
     submit.set_attempt(lease.attempt());
     submit.set_last(true);
+    submit.set_probe("bits");
     for (const v1::Request& request : lease.requests())
       *submit.add_responses() = testing::Answer(request);
     ASSERT_TRUE(core_->Submit(submit).ok());
