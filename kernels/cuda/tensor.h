@@ -10,6 +10,9 @@ namespace h1bench::H1_CUDA_NAMESPACE {
 /// 16 bytes from global to shared memory, without a register; visible after CopyWait and a barrier.
 H1_DEVICE void CopyAsync16(void* shared, const void* global) {
 #ifdef H1_CUDA_EMULATION
+  if ((reinterpret_cast<std::uintptr_t>(shared) | reinterpret_cast<std::uintptr_t>(global)) % 16 !=
+      0)
+    emulation::Misaligned();  // a card ends the program there
   std::memcpy(shared, global, 16);
 #else
   const auto address = static_cast<unsigned>(__cvta_generic_to_shared(shared));

@@ -72,7 +72,7 @@ TEST(SlowModelCommand, SynthesizeThenInfo) {
   EXPECT_EQ(json->Find("parameters")->as_int(), 91'131'072);
   EXPECT_EQ(json->Find("weight_bytes")->as_int(), 2 * 91'131'072);
   EXPECT_EQ(json->Find("digest")->as_string(),
-            "d6302d82500f99c1c3845327a52eaf8a49a7530b0c40251197ca33621778cdaf");
+            "dce80bc21342b2f5c2409635065737579446d1ceec894e8849abee24f43bdd47");
   fs::remove_all(root);
 }
 

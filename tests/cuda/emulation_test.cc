@@ -6,6 +6,7 @@
 
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/hopper.h"
+#include "kernels/cuda/tensor.h"
 
 namespace h1bench::cuda_emulated {
 namespace {
@@ -79,6 +80,19 @@ TEST(EmulationDeathTest, ACopyBarrierThatIsNeverCompleteEndsTheProgram) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(Launch("wait", WaitKernel, {dim3(1), dim3(32)}, 0, nullptr),
                "waits for a barrier in shared memory");
+}
+
+void CrookedCopyKernel(const float* from) {
+  WaitForKernelBefore();
+  H1_SHARED(float4, shared, 1);
+  CopyAsync16(shared, from + 2);
+}
+TEST(EmulationDeathTest, ACopyFromACrookedAddressEndsTheProgram) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const DeviceMemory memory = *DeviceMemory::Allocate(64);
+  EXPECT_DEATH(
+      Launch("crooked", CrookedCopyKernel, {dim3(1), dim3(1)}, 0, memory.as<const float>()),
+      "crooked.*no multiple of 16");
 }
 
 #if defined(__SANITIZE_ADDRESS__)

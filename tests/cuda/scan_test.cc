@@ -143,7 +143,8 @@ TEST(CudaScan, EveryKernelFollowsTheRecurrence) {
 
 /// Chunks lie where they lie from position 0, as far out as a context goes.
 TEST(CudaScan, TheGridIsTheSameAtTheEndOfALongContext) {
-  const Problem p(Shape(2, 64, 1, 128), 150);
+  const Problem p(Shape(4, 64, 1, 128), 150);
+  ASSERT_TRUE(HasScanStaged(Dims(p.shape)));  // two heads: rows that its copies cannot take
   const std::vector<float> near = Scanned(p, ScanChunked, true);
   EXPECT_EQ(Scanned(p, ScanChunked, true, 262144 - 192), near);
   EXPECT_EQ(Scanned(p, ScanStaged, false, 262144 - 192), Scanned(p, ScanStaged, false));

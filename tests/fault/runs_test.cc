@@ -149,7 +149,8 @@ TEST_F(SlowRuns, AMachineThatComputesOtherBitsIsRefused) {
   ASSERT_NO_FATAL_FAILURE(Calm(1));
   {
     Coordinator coordinator(folder_, Db("bits"), 30'000);
-    Program one(folder_, "one", coordinator.Worker("one", 5));
+    // So slow that the run does not end before the second one has its lease.
+    Program one(folder_, "one", coordinator.Worker("one", 100));
     Program submit(
         folder_, "submit",
         {"submit", Suite().string(), "--coordinator", coordinator.address(), "--watch", "--json"});

@@ -83,6 +83,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     CheckSteps(*steps, hostile);
   const std::string normal = Normalise(hostile, file->ignore);
   Demand(Normalise(hostile, file->ignore) == normal);
-  Demand(WordF1(normal, normal) == 1 && ExactMatch(normal, normal) == 1);
+  Demand(tasks::WordF1(normal, normal) == 1 && tasks::ExactMatch(normal, normal) == 1);
   return 0;
 }

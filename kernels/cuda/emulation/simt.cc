@@ -357,6 +357,7 @@ void Show(unsigned mask, const void* value, std::size_t bytes) {
   WarpBarrier(mask);
 }
 
+void Misaligned() { Die("a copy of 16 bytes from or to an address that is no multiple of 16"); }
 void NoSuchLane() { Die("a warp operation reads a lane that is not there"); }
 
 void* StaticShared(std::size_t bytes) {

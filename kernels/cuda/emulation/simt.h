@@ -79,6 +79,7 @@ void NamedBarrier(int id, int threads);
 void Poll();
 /// Waits for the lanes of `mask` in this warp.
 void WarpBarrier(unsigned mask);
+[[noreturn]] void Misaligned();
 [[noreturn]] void NoSuchLane();
 inline int Lane() { return current->lane; }
 /// Shows `bytes` (at most kExchange) to the warp and waits; then Shown(lane) reads any lane's until
