@@ -51,12 +51,12 @@ class FaultTest : public ::testing::Test {
   }
 
   /// Writes the suite: 40 × (2 + `repeats`) requests, half of them log-likelihoods of two models'
-  /// worth; and runs it undisturbed.
-  void Calm(int repeats = 2) {
+  /// worth (`precisions`: one, half of all that); and runs it undisturbed.
+  void Calm(int repeats = 2, const std::string& precisions = "bf16, fp32") {
     const std::string demo = (testing::SourceDir() / "demo").string();
     std::ofstream(Suite()) << "name: faults\ndata: " << demo
                            << "/data\nmodels:\n  - {name: toy, path: " << demo
-                           << "/models/toy, precisions: [bf16, fp32]}\ntasks:\n"
+                           << "/models/toy, precisions: [" << precisions << "]}\ntasks:\n"
                            << "  - {task: mmlu, subjects: [anatomy, formal_logic], shots: 1}\n"
                            << "  - {task: gsm8k, shots: 1, temperature: 0.8, repeats: " << repeats
                            << "}\n";
