@@ -38,7 +38,9 @@ H1_DEVICE void KeepTokens(const StateLayout& layout, std::byte* recent, std::int
   uint4* to = const_cast<uint4*>(
       reinterpret_cast<const uint4*>(RecentColumns(layout, recent, in_chunk, layer)));
   const std::int64_t pieces = tokens * layout.chunk_columns / 8;
+#ifndef H1_CUDA_EMULATION
 #pragma unroll 8
+#endif
   for (std::int64_t i = Place(); i < pieces; i += Places())
     to[i] = reinterpret_cast<const uint4*>(columns)[i];
   float* to_steps = const_cast<float*>(RecentSteps(layout, recent, in_chunk, layer));
