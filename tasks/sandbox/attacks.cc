@@ -190,7 +190,7 @@ assert reached)",
     {"pass notes by record locks",
      "import fcntl, sys\nfcntl.lockf(open(sys.executable, 'rb'), fcntl.LOCK_SH)", true, false,
      false},
-    {"pass notes by /dev/shm", "open('/dev/shm/note', 'w')", true, false, false},
+    {"pass notes by /dev/shm", "open('/dev/shm/h1bench-attack-note', 'w')", true, false, false},
     {"pass notes by shared memory",
      "import ctypes\nassert ctypes.CDLL(None).shmget(1, 4096, 0o1666) >= 0", true, false, false},
     {"find a note of an earlier program", R"(
@@ -198,7 +198,7 @@ import os
 assert os.listdir('/tmp'))",
      true, false, false},
     {"leave a note and be right", R"(
-open('/tmp/note', 'w').write('x')
+open('/tmp/h1bench-attack-note', 'w').write('x')
 raise ValueError)",
      true, false, false},
     // Processes and resources. A child ends at once: a second reply would hide that it lived.
@@ -230,13 +230,13 @@ resource.setrlimit(resource.RLIMIT_AS, (1 << 40, 1 << 40)))",
     {"three gigabytes in pieces",
      "x = []\nfor _ in range(96):\n    x.append(bytearray(b'1') * (32 << 20))", true, false, false},
     {"a file of 64 MiB", R"(
-with open('/tmp/file', 'wb') as file:
+with open('/tmp/h1bench-attack-file', 'wb') as file:
     for _ in range(64):
         file.write(bytes(1 << 20)))",
      true, false, false},
     {"64 files of 1 MiB", R"(
 for number in range(64):
-    open('/tmp/%d' % number, 'wb').write(bytes(1 << 20)))",
+    open('/tmp/h1bench-attack-%d' % number, 'wb').write(bytes(1 << 20)))",
      true, false, false},
     {"a thousand open files", "files = [open('/dev/null') for _ in range(1000)]", true, false,
      false},
