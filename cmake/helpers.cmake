@@ -12,8 +12,8 @@ function(h1_library name)
 endfunction()
 
 # h1_test(FOLDER [LINK libs...]): one GoogleTest binary of every *_test.cc below tests/FOLDER. Suites whose name
-# starts with "Slow" carry the ctest label slow, with "Full" the label full (`scripts/test --full`); all others are the quick stage. Threads wait asleep: OpenMP's spinning made
-# tests that share the cores ten times slower.
+# starts with "Slow" carry the ctest label slow, with "Full" the label full (`scripts/test --full`); all others are
+# the quick stage.
 function(h1_test folder)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_test.cc)
