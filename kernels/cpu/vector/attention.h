@@ -11,6 +11,15 @@ namespace h1bench::cpu::H1_ISA {
 
 inline constexpr int64_t kTileBlocks = kKvTile / kKvBlock;
 
+// Queries times vectors of keys or values whose sums stay in registers. Which numbers are computed
+// together changes no bits. Sums of 512 bits: 16 of 32 registers, a load and a broadcast for every
+// two multiply-adds of the port that is the limit; of 256: 8 of 16, as each vector is two of them.
+#if defined(__AVX512F__)
+inline constexpr int kQueries = 4, kWide = 4;
+#else
+inline constexpr int kQueries = 4, kWide = 1;
+#endif
+
 struct Query {
   const float* q;
   float *scores, *acc;  // (128), (hd padded)
@@ -65,7 +74,7 @@ template <int kCount>
 H1_INLINE void AllScores(Query* const* queries, const Tile& tile, int64_t blocks, int64_t hd,
                          float scale) {
   int64_t b = 0;
-  for (; b + 2 <= blocks; b += 2) Scores<kCount, 2>(queries, tile, b, hd, scale);
+  for (; b + kWide <= blocks; b += kWide) Scores<kCount, kWide>(queries, tile, b, hd, scale);
   for (; b < blocks; ++b) Scores<kCount, 1>(queries, tile, b, hd, scale);
 }
 
@@ -123,8 +132,9 @@ H1_INLINE void Step(Query* const* queries, const AttentionArgs& a, const Tile& t
   AllScores<kCount>(queries, tile, blocks, a.head_dim, a.scale);
   for (int i = 0; i < kCount; ++i) Softmax(*queries[i], first_key, blocks, padded);
   int64_t d = 0;
-  for (; d + 32 <= padded; d += 32) Values<kCount, 2>(queries, tile, d, keys, padded);
-  for (; d < padded; d += 16) Values<kCount, 1>(queries, tile, d, keys, padded);
+  for (; d + kWide * kLanes <= padded; d += kWide * kLanes)
+    Values<kCount, kWide>(queries, tile, d, keys, padded);
+  for (; d < padded; d += kLanes) Values<kCount, 1>(queries, tile, d, keys, padded);
 }
 
 H1_INLINE void TileForAll(Query* queries, int64_t count, const AttentionArgs& a, const Tile& tile,
@@ -132,12 +142,12 @@ H1_INLINE void TileForAll(Query* queries, int64_t count, const AttentionArgs& a,
   int64_t i = 0;
   while (i < count && queries[i].position < first_key) ++i;  // queries are in order of position
   while (i < count) {
-    const int64_t n = count - i >= 4 ? 4 : 1;
+    const int64_t n = count - i >= kQueries ? kQueries : 1;
     const int64_t keys = queries[i + n - 1].position - first_key + 1;
-    Query* group[4] = {queries + i, queries + i + (n > 1), queries + i + 2 * (n > 1),
-                       queries + i + 3 * (n > 1)};
-    if (n == 4) {
-      Step<4>(group, a, tile, first_key, keys < kKvTile ? keys : kKvTile);
+    Query* group[kQueries];
+    for (int64_t j = 0; j < kQueries; ++j) group[j] = queries + i + (j < n ? j : 0);
+    if (n == kQueries) {
+      Step<kQueries>(group, a, tile, first_key, keys < kKvTile ? keys : kKvTile);
     } else {
       Step<1>(group, a, tile, first_key, keys < kKvTile ? keys : kKvTile);
     }
