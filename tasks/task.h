@@ -115,6 +115,10 @@ struct TaskOptions {
   std::string gsm8k_compare, gsm8k_cot_dot, helmet_recall;
   TokenCounter count_tokens;  // niah, ruler, helmet, mmlu_prompt: original; thread-safe
   TokenCutter cut_tokens;     // helmet; thread-safe
+  /// The model's context in tokens, 0 when not known. Of lengths beyond it niah and ruler draw
+  /// nothing: nobody is asked, and what cannot exist there is no reason to refuse the others.
+  std::int64_t max_length = 0;
+  bool Holds(std::int64_t length) const { return max_length == 0 || length <= max_length; }
 };
 
 /// A task with its data read.

@@ -55,15 +55,16 @@ class Planner {
       return InvalidArgument("{}: max_length {} is more than the model's {} positions", place,
                              model.max_length, facts.max_length);
     }
-    Tasks& tasks = tasks_by_digest_[facts.digest];
-    if (tasks.empty()) H1_RETURN_IF_ERROR(LoadTasks(facts, tasks));
+    const std::int64_t max_length = model.max_length > 0 ? model.max_length : facts.max_length;
+    Tasks& tasks = tasks_by_model_[{facts.digest, max_length}];
+    if (tasks.empty()) H1_RETURN_IF_ERROR(LoadTasks(facts, max_length, tasks));
     for (const std::string& precision : model.precisions) {
       VariantRow row;
       row.model_name = model.name;
       row.model_path = std::filesystem::absolute(model.path).lexically_normal().string();
       row.model_digest = facts.digest;
       row.precision = precision;
-      row.max_length = model.max_length > 0 ? model.max_length : facts.max_length;
+      row.max_length = max_length;
       row.parameters = facts.parameters;
       const auto bytes = facts.weight_bytes.find(precision);
       row.weight_bytes = bytes == facts.weight_bytes.end() ? 0 : bytes->second;
@@ -75,11 +76,12 @@ class Planner {
     return Status::Ok();
   }
 
-  Status LoadTasks(const ModelFacts& facts, Tasks& out) {
+  Status LoadTasks(const ModelFacts& facts, std::int64_t max_length, Tasks& out) {
     for (const SuiteTask& entry : suite_.tasks) {
       tasks::TaskOptions options = ParseTaskOptions(entry.options, options_.data, suite_.seed);
       options.count_tokens = facts.count_tokens;
       options.cut_tokens = facts.cut_tokens;
+      options.max_length = max_length;
       if (!options.chat.empty() && !facts.chat.ok()) {
         return facts.chat.WithContext(fmt::format("{}:{}: task {}: chat: {}",
                                                   options_.suite_path.string(), entry.line,
@@ -165,7 +167,7 @@ class Planner {
   ModelSource& models_;
   const PlanOptions& options_;
   Plan plan_;
-  std::map<std::string, Tasks> tasks_by_digest_;
+  std::map<std::pair<std::string, std::int64_t>, Tasks> tasks_by_model_;  // by digest, max_length
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "harness/coordinator/task_set.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "tasks/switches.h"
 
@@ -74,13 +75,14 @@ namespace {
 
 Result<std::shared_ptr<const LoadedTask>> LoadTaskOfRun(const RunTaskRow& row,
                                                         const std::filesystem::path& data,
-                                                        std::int64_t seed,
-                                                        const ModelFacts& facts) {
+                                                        std::int64_t seed, const ModelFacts& facts,
+                                                        std::int64_t max_length) {
   const Result<Json> json = ParseJson(row.options_json);
   if (!json.ok()) return json.status().WithContext("options of task " + row.name);
   tasks::TaskOptions options = ParseTaskOptions(*json, data, seed);
   options.count_tokens = facts.count_tokens;
   options.cut_tokens = facts.cut_tokens;
+  options.max_length = max_length;
   H1_ASSIGN_OR_RETURN(std::unique_ptr<tasks::Task> task, tasks::LoadTask(row.task, options));
   if (task->data_digest() != row.data_digest) {
     return FailedPrecondition(
@@ -102,8 +104,8 @@ Result<TaskSet> LoadTasksOfRun(Store& store, std::int64_t run, ModelSource& mode
   H1_ASSIGN_OR_RETURN(const std::vector<RunTaskRow> run_tasks, store.Tasks(run));
   TaskSet set;
   std::map<std::string, ModelFacts> known;  // by path
-  std::map<std::pair<std::int64_t, std::string>, std::shared_ptr<const LoadedTask>>
-      loaded;  // by task and digest
+  std::map<std::tuple<std::int64_t, std::string, std::int64_t>, std::shared_ptr<const LoadedTask>>
+      loaded;  // by task, digest and max_length
   for (const VariantRow& variant : variants) {
     if (known.count(variant.model_path) == 0) {
       H1_ASSIGN_OR_RETURN(known[variant.model_path], models.Read(variant.model_path));
@@ -115,9 +117,9 @@ Result<TaskSet> LoadTasksOfRun(Store& store, std::int64_t run, ModelSource& mode
           variant.model_path, facts.digest, variant.model_digest);
     }
     for (const RunTaskRow& task : run_tasks) {
-      auto& entry = loaded[{task.id, variant.model_digest}];
+      auto& entry = loaded[{task.id, variant.model_digest, variant.max_length}];
       if (entry == nullptr) {
-        H1_ASSIGN_OR_RETURN(entry, LoadTaskOfRun(task, data, row.seed, facts));
+        H1_ASSIGN_OR_RETURN(entry, LoadTaskOfRun(task, data, row.seed, facts, variant.max_length));
       }
       set.Add(task.id, variant.id, entry);
     }

@@ -70,6 +70,7 @@ class Niah final : public Task {
     H1_RETURN_IF_ERROR(CheckGrid());
     seed_ = options.seed;
     for (const std::int64_t length : lengths_) {
+      if (!options.Holds(length)) continue;
       for (const double depth : depths_) {
         for (std::int64_t number = 0; number < samples_; ++number)
           H1_RETURN_IF_ERROR(AddDocument(options, length, depth, number));
@@ -113,7 +114,8 @@ class Niah final : public Task {
     json.Set("kind", "generate_until")
         .Set("shots", 0)
         .Set("primary", "match")
-        .Set("metrics", Strings({"match"}));
+        .Set("metrics", Strings({"match"}))
+        .Set("max_new_tokens", max_new_tokens_);
     json.Set("chance", 0.0)
         .Set("groups", Json(Json::Object{}))
         .Set("grid", grid)

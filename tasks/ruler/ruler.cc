@@ -85,7 +85,8 @@ class Ruler final : public Task {
     json.Set("kind", "generate_until")
         .Set("shots", 0)
         .Set("primary", "string_match")
-        .Set("metrics", Strings({"string_match"}));
+        .Set("metrics", Strings({"string_match"}))
+        .Set("max_new_tokens", specs_.front()->new_tokens);
     json.Set("chance", 0.0).Set("groups", Json(Json::Object{})).Set("by_length", by_length);
     json.Set("headline", "macro").Set("version", 1).Set("protocol", Protocol());
     return json;
@@ -171,6 +172,7 @@ class Ruler final : public Task {
     // Every job has a generator of its own, so they can be drawn at the same time.
     std::vector<Status> failed(jobs.size());
     ParallelFor(jobs.size(), [&](std::size_t job) {  // from the last: long ones first
+      if (!options.Holds(lengths_[job / specs_.size()])) return;
       auto samples = ruler::Generate(jobs[job], sources, options.count_tokens);
       if (samples.ok()) {
         made[job] = std::move(*samples);
@@ -178,8 +180,23 @@ class Ruler final : public Task {
         failed[job] = samples.status();
       }
     });
-    for (const Status& status : failed) H1_RETURN_IF_ERROR(status.WithContext("task ruler"));
-    return Status::Ok();
+    return Refused(failed);
+  }
+
+  /// The first job that failed with its reason, and the names of the others.
+  Status Refused(const std::vector<Status>& failed) const {
+    Status refusal;
+    std::string others;
+    for (std::size_t job = 0; job < failed.size(); ++job) {
+      if (failed[job].ok()) continue;
+      if (refusal.ok()) {
+        refusal = failed[job].WithContext("task ruler");
+      } else {
+        others += " " + Subset(lengths_[job / specs_.size()], *specs_[job % specs_.size()]);
+      }
+    }
+    if (others.empty()) return refusal;
+    return {refusal.code(), refusal.message() + " Also refused:" + others};
   }
 
   Status Digest(const TaskOptions& options, const ruler::Sources& sources) {

@@ -135,6 +135,17 @@ TEST(Niah, Scores) {
   EXPECT_EQ(score(document.gold.substr(0, 6)).scores[0].second, 0);
 }
 
+TEST(Niah, WhatAModelCannotHoldIsNotDrawn) {
+  TaskOptions options = Options({300, 200}, {50});
+  options.max_length = 200;
+  const auto task = Load(options);
+  ASSERT_EQ(task->documents().size(), 3U);
+  for (const Document& document : task->documents()) EXPECT_EQ(document.fills_tokens, 200);
+  EXPECT_EQ(WriteJson(*task->Describe().Find("grid")->Find("lengths")), "[300,200]");
+  options.max_length = 199;
+  EXPECT_TRUE(Load(options)->documents().empty());
+}
+
 TEST(Niah, RefusesWhatCannotBe) {
   TaskOptions options = Options({300}, {50});
   options.count_tokens = nullptr;

@@ -305,6 +305,33 @@ TEST_F(RulerTest, WhatCannotExistIsRefused) {
         R"([{"question": "Q?", "answer": "A", "context": [)" + rows + R"(]}, {"question": "Q?",
         "answer": "A", "context": [["T", ["x"]]]}])");
   ExpectPart(refusal("qa_2", 4096, Words), "upstream's script never ends here");
+  // One message names all that must be left out.
+  TaskOptions options = Options({"qa_2", "vt"});
+  options.lengths = {1024, 4096};
+  options.count_tokens = bytes;
+  const std::string all = Refusal(options);
+  ExpectPart(all, "vt's worked example, 500 tokens: vt: sample 0");
+  ExpectPart(all, " Also refused: 1024/qa_2 4096/vt 4096/qa_2");
+}
+
+TEST_F(RulerTest, WhatAModelCannotHoldIsNotDrawn) {
+  TaskOptions options = Options({"cwe"});  // which does not exist at 1M words
+  options.lengths = {4096, 1 << 20};
+  ExpectPart(Refusal(options), "english_words.json");
+  options.max_length = (1 << 20) - 1;
+  const auto both = Load(options);
+  ASSERT_NE(both, nullptr);
+  options.lengths = {4096};
+  const auto one = Load(options);
+  ASSERT_EQ(both->documents().size(), one->documents().size());
+  for (std::size_t i = 0; i < one->documents().size(); ++i)
+    EXPECT_EQ(both->BuildRequest(both->documents()[i]).context,
+              one->BuildRequest(one->documents()[i]).context);
+  // The report still knows that there was more to ask, and the data is the same.
+  EXPECT_EQ(WriteJson(*both->Describe().Find("by_length")->Find("lengths")), "[4096,1048576]");
+  EXPECT_EQ(both->data_digest(), one->data_digest());
+  options.max_length = 4095;
+  EXPECT_TRUE(Load(options)->documents().empty());
 }
 
 TEST_F(RulerTest, OptionsAndSourcesAreChecked) {
