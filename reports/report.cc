@@ -1,6 +1,7 @@
 #include "reports/report.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "harness/store/run_names.h"
@@ -70,10 +71,11 @@ class Builder {
   Result<Report> Build(std::int64_t run) {
     H1_RETURN_IF_ERROR(ReadRun(run));
     H1_RETURN_IF_ERROR(ReadSamples());
+    H1_RETURN_IF_ERROR(ReadEarlierScores());
     for (std::size_t v = 0; v < report_.variants.size(); ++v) FinishVariant(v);
     if (options_.timing) H1_RETURN_IF_ERROR(ReadMemory(store_, run_.id, report_));
     Rank(report_);
-    H1_RETURN_IF_ERROR(DescribeMethods(store_, run_, scorer_version_, report_));
+    H1_RETURN_IF_ERROR(DescribeMethods(store_, run_, scores_, report_));
     if (options_.timing) H1_RETURN_IF_ERROR(DescribeExecution(store_, run_, report_));
     const auto divergences = options_.timing ? store_.Divergences() : Result<std::int64_t>(0);
     CollectWarnings(report_, divergences.ok() ? *divergences : 0);
@@ -111,15 +113,21 @@ class Builder {
     }
     H1_ASSIGN_OR_RETURN(const std::vector<VariantRow> variants, store_.Variants(run_.id));
     waits_.resize(variants.size());
-    for (const VariantRow& row : variants) {
-      report_.variants.push_back(MakeVariant(row));
-      std::vector<CellCollector>& row_of_cells = cells_.emplace_back();
-      for (const ReportTask& task : report_.tasks)
-        row_of_cells.emplace_back(task, report_.variants.back().bos_id, options_.timing);
-    }
+    for (const VariantRow& row : variants) report_.variants.push_back(MakeVariant(row));
+    cells_ = EmptyCells();
     H1_ASSIGN_OR_RETURN(const std::vector<std::int64_t> poisoned, store_.PoisonedSamples(run_.id));
     poisoned_.insert(poisoned.begin(), poisoned.end());
     return Status::Ok();
+  }
+
+  std::vector<std::vector<CellCollector>> EmptyCells() const {
+    std::vector<std::vector<CellCollector>> cells;
+    for (const ReportVariant& variant : report_.variants) {
+      std::vector<CellCollector>& row = cells.emplace_back();
+      for (const ReportTask& task : report_.tasks)
+        row.emplace_back(task, variant.bos_id, options_.timing);
+    }
+    return cells;
   }
 
   /// Twice over the samples: what they come to, and which to show; then those.
@@ -129,7 +137,7 @@ class Builder {
                                       const ResponseRow* response, const ScoreRow* score) {
       ++report_.samples_total;
       cells_[v][t].Add(sample, response, score, poisoned_.count(sample.id) != 0);
-      if (score != nullptr) scorer_version_ = std::max(scorer_version_, score->version);
+      if (score != nullptr) scores_.version = std::max(scores_.version, score->version);
       if (response != nullptr || score != nullptr) shown.Note(v, t, sample, score);
       if (options_.timing && response != nullptr && sample.attempts > 0) waits_[v].Add(*response);
     }));
@@ -143,11 +151,36 @@ class Builder {
     return Status::Ok();
   }
 
+  /// What every version of the scores before the newest came to.
+  Status ReadEarlierScores() {
+    for (std::int64_t version = 1; version < scores_.version; ++version) {
+      std::vector<std::vector<CellCollector>> cells = EmptyCells();
+      H1_RETURN_IF_ERROR(
+          EachSample(version, [&](std::size_t v, std::size_t t, const SampleRow& sample,
+                                  const ResponseRow* response, const ScoreRow* score) {
+            cells[v][t].Add(sample, response, score, poisoned_.count(sample.id) != 0);
+          }));
+      for (std::size_t v = 0; v < cells.size(); ++v) {
+        for (std::size_t t = 0; t < cells[v].size(); ++t) {
+          const Cell cell = cells[v][t].Finish(report_.variants[v].max_length);
+          if (cell.scored > 0) scores_.earlier[version].push_back({v, t, cell.primary.mean});
+        }
+      }
+    }
+    return Status::Ok();
+  }
+
   template <typename Each>
   Status EachSample(const Each& each) {
-    return store_.ForEachSample(
-        run_.id, [&](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
-                     const ResponseRow* response, const ScoreRow* score) {
+    return EachSample(std::numeric_limits<std::int64_t>::max(), each);
+  }
+  /// With the scores up to a version.
+  template <typename Each>
+  Status EachSample(std::int64_t version, const Each& each) {
+    return store_.ForEachSampleAt(
+        run_.id, version,
+        [&](const VariantRow& variant, const RunTaskRow& task, const SampleRow& sample,
+            const ResponseRow* response, const ScoreRow* score) {
           each(PlaceOf(report_.variants, variant.id), PlaceOf(report_.tasks, task.id), sample,
                response, score);
           return Status::Ok();
@@ -168,7 +201,7 @@ class Builder {
   const ReportOptions& options_;
   RunRow run_;
   Report report_;
-  std::int64_t scorer_version_ = 0;
+  ScoreVersions scores_;
   std::vector<WaitMeter> waits_;                   // by variant
   std::vector<std::vector<CellCollector>> cells_;  // [variant][task]
   std::set<std::int64_t> poisoned_;

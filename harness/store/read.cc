@@ -68,17 +68,14 @@ constexpr const char* kSampleOrder =
 
 }  // namespace
 
-Status SqliteStore::ForEachSample(
-    std::int64_t run,
-    const std::function<Status(const VariantRow&, const RunTaskRow&, const SampleRow&,
-                               const ResponseRow*, const ScoreRow*)>& each) {
+Status SqliteStore::ForEachSampleAt(std::int64_t run, std::int64_t version,
+                                    const EachSample& each) {
   H1_ASSIGN_OR_RETURN(const std::vector<VariantRow> variant_rows, Variants(run));
   H1_ASSIGN_OR_RETURN(const std::vector<RunTaskRow> task_rows, Tasks(run));
   std::map<std::int64_t, const VariantRow*> variants;
   std::map<std::int64_t, const RunTaskRow*> tasks;
   for (const VariantRow& row : variant_rows) variants[row.id] = &row;
   for (const RunTaskRow& row : task_rows) tasks[row.id] = &row;
-  // The newest score of each sample.
   H1_ASSIGN_OR_RETURN(
       Statement query,
       database_->Prepare(fmt::format(
@@ -87,10 +84,10 @@ Status SqliteStore::ForEachSample(
           "JOIN prompts p ON p.sha256 = s.prompt_sha256 JOIN variants v ON v.id = s.variant_id "
           "JOIN run_tasks t ON t.id = s.run_task_id LEFT JOIN responses r ON r.key = s.request_key "
           "LEFT JOIN scores c ON c.sample_id = s.id AND c.version = (SELECT max(version) FROM "
-          "scores WHERE sample_id = s.id) "
+          "scores WHERE sample_id = s.id AND version <= ?) "
           "WHERE s.run_id = ?{}",
           kSampleColumns, kResponseColumns, kSampleOrder)));
-  query.Bind(1, run);
+  query.BindAll(version, run);
   while (true) {
     H1_ASSIGN_OR_RETURN(const bool row, query.Step());
     if (!row) return Status::Ok();

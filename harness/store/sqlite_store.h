@@ -44,10 +44,7 @@ class SqliteStore final : public Store {
       const std::function<Status(const SampleRow&, const ResponseRow*)>& each) override;
   Status InsertScores(const std::vector<ScoreRow>& scores) override;
 
-  Status ForEachSample(
-      std::int64_t run,
-      const std::function<Status(const VariantRow&, const RunTaskRow&, const SampleRow&,
-                                 const ResponseRow*, const ScoreRow*)>& each) override;
+  Status ForEachSampleAt(std::int64_t run, std::int64_t version, const EachSample& each) override;
   Result<std::vector<CellCount>> CountSamples(std::int64_t run) override;
   Status ForEachDone(std::int64_t run,
                      const std::function<Status(const SampleRow&, const ScoreRow*)>& each) override;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -171,10 +172,14 @@ class Store {
   virtual Status InsertScores(const std::vector<ScoreRow>& scores) = 0;
 
   // --- reading, in the fixed order (model, precision, task, subset, index, repeat) ---
-  virtual Status ForEachSample(
-      std::int64_t run,
-      const std::function<Status(const VariantRow&, const RunTaskRow&, const SampleRow&,
-                                 const ResponseRow*, const ScoreRow*)>& each) = 0;
+  using EachSample = std::function<Status(const VariantRow&, const RunTaskRow&, const SampleRow&,
+                                          const ResponseRow*, const ScoreRow*)>;
+  /// With the newest score of each sample among those up to `version`; null where there is none.
+  virtual Status ForEachSampleAt(std::int64_t run, std::int64_t version,
+                                 const EachSample& each) = 0;
+  Status ForEachSample(std::int64_t run, const EachSample& each) {
+    return ForEachSampleAt(run, std::numeric_limits<std::int64_t>::max(), each);
+  }
   /// Samples and their cost, by variant and task.
   struct CellCount {
     std::int64_t variant_id = 0, run_task_id = 0, samples = 0, cost_tokens = 0;

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
+#include <vector>
+
 #include "harness/store/store.h"
 #include "reports/report.h"
 
@@ -7,8 +11,18 @@
 /// machines, memory and times, which belong to its execution.
 namespace h1bench::reports {
 
-/// Report::methods and Report::results_digest. `scorer_version`: the newest among the scores.
-Status DescribeMethods(Store& store, const RunRow& run, std::int64_t scorer_version,
+/// The versions of a run's scores (`h1bench score` makes a new one).
+struct ScoreVersions {
+  struct OfCell {
+    std::size_t variant = 0, task = 0;  // places in Report
+    double mean = 0;                    // of the primary metric, as the headline averages
+  };
+  std::int64_t version = 0;                               // the newest, which the report is of
+  std::map<std::int64_t, std::vector<OfCell>> earlier{};  // what those before it came to
+};
+
+/// Report::methods and Report::results_digest.
+Status DescribeMethods(Store& store, const RunRow& run, const ScoreVersions& scores,
                        Report& report);
 
 /// Speed, memory and GPUs of each variant, as its workers reported them. Cells must be finished.

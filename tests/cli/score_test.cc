@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
@@ -67,10 +68,22 @@ TEST(SlowScoreTest, OldAndNewSideBySide) {
   EXPECT_EQ(Execute(db, "SELECT count(DISTINCT version) FROM scores"), 3);
   EXPECT_EQ(Execute(db, "SELECT count(*) FROM scores"), 12);
 
-  Program report(folder, "report", {"report", "--db", db, "--format", "md"});
-  EXPECT_EQ(report.Wait(), 0) << report.err();
-  const std::string text = report.out();
-  EXPECT_NE(text.find("version 3: scored again"), std::string::npos);
+  // Every format names the version of its scores, and has the earlier ones beside them.
+  for (const std::string format : {"md", "html", "json"}) {
+    Program report(folder, "report", {"report", "--db", db, "--format", format});
+    EXPECT_EQ(report.Wait(), 0) << report.err();
+    const std::string text = report.out();
+    EXPECT_NE(text.find("version 3: scored again"), std::string::npos) << format;
+    const Json& strict = same.Find("scores")->as_array()[1];
+    ASSERT_NE(strict.Find("what")->as_string().find("strict-match"), std::string::npos);
+    const double before = strict.Find("before")->as_double();
+    EXPECT_GT(before, 0);
+    for (const int version : {1, 2}) {
+      EXPECT_NE(text.find(fmt::format("Scores of version {}", version)), std::string::npos);
+      EXPECT_NE(text.find(fmt::format("toy bf16: gsm8k {:.2f} %", 100 * before)), std::string::npos)
+          << format;
+    }
+  }
   std::filesystem::remove_all(folder);
 }
 
