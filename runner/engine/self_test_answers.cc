@@ -1,4 +1,4 @@
-// Made by SelfTestAnswers.PrintTable of tests/runner/engine_self_test_test.cc.
+// Made by tests/runner/self_test_table.cc.
 #include "runner/engine/self_test.h"
 
 namespace h1bench {

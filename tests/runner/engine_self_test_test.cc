@@ -1,53 +1,17 @@
 // The engine's self-test: its stored answers against float64, and wrong kernels that it must see.
 #include <gtest/gtest.h>
 
-#include <cstdio>
-
-#include "runner/checkpoint/synthesize.h"
 #include "runner/engine/self_test.h"
 #include "tests/device.h"
 #include "tests/fakes/fake_backend.h"
-#include "tests/runner/reference_model.h"
+#include "tests/runner/known_answers.h"
 
 namespace h1bench {
 namespace {
 
-using testing::LogSumExp;
 using testing::ReferenceModel;
-using testing::Vector;
 
-const SyntheticModel& Model() {
-  static const SyntheticModel model = SynthesizeInMemory(SelfTestShape(), kSelfTestWeights).value();
-  return model;
-}
-
-/// What float64 answers to a seed; margin: how far the greedy tokens are ahead of the next.
-KnownAnswer Compute(const ReferenceModel& model, std::int64_t seed, double& margin) {
-  KnownAnswer answer;
-  answer.seed = seed;
-  const std::vector<EngineRequest> pair = KnownRequests(std::span(&answer, 1));
-  std::vector<std::int32_t> ids = pair[0].context_ids;
-  margin = 1e9;
-  for (std::int32_t& token : answer.tokens) {
-    Vector logits = model.Logits(ids).back();
-    const auto best = std::max_element(logits.begin(), logits.end());
-    token = static_cast<std::int32_t>(best - logits.begin());
-    const double highest = *best;
-    *best = -1e9;
-    margin = std::min(margin, highest - *std::max_element(logits.begin(), logits.end()));
-    ids.push_back(token);
-  }
-  ids = pair[1].context_ids;
-  const std::size_t prompt = ids.size();
-  const std::vector<std::int32_t>& scored = pair[1].continuation_ids[0];
-  ids.insert(ids.end(), scored.begin(), scored.end() - 1);
-  const std::vector<Vector> rows = model.Logits(ids);
-  for (std::size_t i = 0; i < scored.size(); ++i) {
-    const Vector& row = rows[prompt - 1 + i];
-    answer.loglikelihood += row[static_cast<std::size_t>(scored[i])] - LogSumExp(row);
-  }
-  return answer;
-}
+const SyntheticModel& Model() { return testing::SelfTestModel(); }
 
 TEST(SelfTestAnswers, AreThoseOfFloat64) {
   const ReferenceModel model(Model().shape, Model().weights);
@@ -55,24 +19,19 @@ TEST(SelfTestAnswers, AreThoseOfFloat64) {
   for (std::size_t i = 0; i < KnownAnswers().size(); i += 8) {
     const KnownAnswer& stored = KnownAnswers()[i];
     double margin = 0;
-    const KnownAnswer computed = Compute(model, stored.seed, margin);
+    const KnownAnswer computed = testing::ComputeAnswer(model, stored.seed, margin);
     EXPECT_EQ(stored.tokens, computed.tokens) << stored.seed;
     EXPECT_NEAR(stored.loglikelihood, computed.loglikelihood, 1e-6) << stored.seed;
     EXPECT_GT(margin, 0.35) << "bf16 may choose another token: " << stored.seed;
   }
 }
 
-/// Makes the table of self_test_answers.cc: seeds whose tokens stand out.
-TEST(SelfTestAnswers, DISABLED_PrintTable) {
-  const ReferenceModel model(Model().shape, Model().weights);
-  int found = 0;
-  for (std::int64_t seed = 1; found < 64; ++seed) {
-    double margin = 0;
-    const KnownAnswer answer = Compute(model, seed, margin);
-    if (margin <= 0.4) continue;
-    ++found;
-    std::printf("    {%lld, {%d, %d}, %.9f},\n", static_cast<long long>(seed), answer.tokens[0],
-                answer.tokens[1], answer.loglikelihood);
+TEST(SelfTestAnswers, TheFirstSeedsThatStandOut) {
+  const std::vector<KnownAnswer> made = testing::MakeKnownAnswers(3);
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    EXPECT_EQ(made[i].seed, KnownAnswers()[i].seed);
+    EXPECT_EQ(made[i].tokens, KnownAnswers()[i].tokens);
+    EXPECT_NEAR(made[i].loglikelihood, KnownAnswers()[i].loglikelihood, 1e-6);
   }
 }
 
