@@ -52,7 +52,7 @@ def config():
         vocab_size=VOCABULARY, hidden_size=128, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4,
         num_key_value_heads=2, head_dim=32, mamba_d_ssm=192, mamba_n_heads=6, mamba_d_head=32, mamba_n_groups=1,
         mamba_d_state=32, mamba_d_conv=4, mamba_chunk_size=32, mamba_rms_norm=True, mamba_norm_before_gate=False,
-        max_position_embeddings=2048, tie_word_embeddings=True, rms_norm_eps=1e-5, pad_token_id=0, eos_token_id=END,
+        max_position_embeddings=16384, tie_word_embeddings=True, rms_norm_eps=1e-5, pad_token_id=0, eos_token_id=END,
         bos_token_id=2, embedding_multiplier=4.0, lm_head_multiplier=0.25, ssm_multipliers=[1.0, 1.0, 1.0, 1.0, 1.0],
         mlp_multipliers=[1.0, 1.0], rope_parameters={"rope_type": "default", "rope_theta": 1e5})
 
