@@ -131,11 +131,11 @@ Json Line(const Row& row, const tasks::Score& score) {
 }
 
 Status Run(const Options& options) {
-  std::unique_ptr<tasks::CodeJudge> judge;
-  if (options.task.task.rfind("humaneval", 0) == 0) {
+  H1_ASSIGN_OR_RETURN(const auto task, LoadFromArguments(options.task));
+  std::unique_ptr<tasks::CodeJudge> judge;  // its launcher is forked before there are threads
+  if (task->needs_judge()) {
     H1_ASSIGN_OR_RETURN(judge, tasks::LaunchJudge());
   }
-  H1_ASSIGN_OR_RETURN(const auto task, LoadFromArguments(options.task));
   H1_ASSIGN_OR_RETURN(const std::vector<Row> rows, ReadRows(options.responses, *task));
   std::map<std::string, double> sums;
   std::vector<std::future<tasks::Score>> scores(rows.size());

@@ -206,7 +206,10 @@ class Planner {
     return rehearsal.Run(requests, expected);
   }
 
-  static bool NeedsJudge(const RunTaskRow& task) { return task.task.starts_with("humaneval"); }
+  static bool NeedsJudge(const RunTaskRow& task) {
+    const Result<Json> describe = ParseJson(task.describe_json);
+    return describe.ok() && describe->Find("code") != nullptr;
+  }
 
   double LoadSeconds(std::int64_t variant) const {
     for (const VariantPlan& one : plan_.variants)

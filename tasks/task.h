@@ -140,7 +140,7 @@ class Task {
   /// (subsets are "LENGTH/TASK"), "version": n, "protocol": text}. "headline" says how the subsets
   /// combine: "micro" (over documents), "macro", "lm-eval" (over documents, with its pooled
   /// standard error) or "categories" (over lengths, of the mean over categories of their tasks).
-  /// "partly_chat": true when only some prompts go through the chat template.
+  /// "partly_chat": true when only some prompts have the chat template; "code": code is judged.
   virtual Json Describe() const = 0;
 };
 

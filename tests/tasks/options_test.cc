@@ -152,6 +152,7 @@ TEST(TaskOptions, DescribeTellsWhatAReportNeeds) {
       EXPECT_NE(description.Find(key), nullptr) << name << " " << key;
     EXPECT_EQ((*task)->data_digest().size(), 64U);
     EXPECT_EQ((*task)->needs_judge(), name.starts_with("humaneval"));
+    EXPECT_EQ(description.Find("code") != nullptr, (*task)->needs_judge()) << name;
     // The primary metric is one that scoring gives.
     Response response;
     if (name == "mmlu") response.loglikelihoods = {-1, -2, -3, -4};
