@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/json.h"
+#include "harness/coordinator/server.h"
 #include "harness/store/run_names.h"
 #include "proto/h1bench.grpc.pb.h"
 #include "runner/worker/client.h"
@@ -17,14 +18,22 @@ struct RunsClient::Impl {
   std::string address;
   std::unique_ptr<v1::Runs::Stub> stub;
 
-  /// Calls `method` with a deadline; failures name the coordinator.
+  /// Calls `method` with a deadline, again when no answer came; failures name the coordinator.
   template <typename Request, typename Response>
   Status Call(grpc::Status (v1::Runs::Stub::*method)(grpc::ClientContext*, const Request&,
                                                      Response*),
-              const Request& request, Response& response, std::chrono::seconds deadline) {
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + deadline);
-    const Status status = FromGrpc((stub.get()->*method)(&context, request, &response));
+              const Request& request, Response& response, std::chrono::seconds deadline,
+              const std::string& submission = "") {
+    grpc::Status answer;
+    for (const int pause_ms : {100, 300, 900, 0}) {
+      grpc::ClientContext context;
+      context.set_deadline(std::chrono::system_clock::now() + deadline);
+      if (!submission.empty()) context.AddMetadata(kSubmissionName, submission);
+      answer = (stub.get()->*method)(&context, request, &response);
+      if (answer.error_code() != grpc::StatusCode::UNAVAILABLE) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
+    }
+    const Status status = FromGrpc(answer);
     if (status.code() == StatusCode::kUnavailable)
       return status.WithContext("coordinator " + address);
     return status;
@@ -44,7 +53,8 @@ RunsClient::~RunsClient() = default;
 
 Result<v1::CreateRunResponse> RunsClient::Create(const v1::CreateRunRequest& request) {
   v1::CreateRunResponse response;
-  H1_RETURN_IF_ERROR(impl_->Call(&v1::Runs::Stub::CreateRun, request, response, kPlanning));
+  H1_RETURN_IF_ERROR(
+      impl_->Call(&v1::Runs::Stub::CreateRun, request, response, kPlanning, RandomName()));
   return response;
 }
 

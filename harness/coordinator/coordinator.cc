@@ -81,7 +81,11 @@ Status Coordinator::StartRun(std::int64_t id, const std::string& identity,
 
 Status Coordinator::CancelRun(std::int64_t id) {
   const auto found = active_.find(id);
-  if (found == active_.end()) return NotFound("run {} is not being worked on here", id);
+  if (found == active_.end()) {
+    const Result<RunRow> run = store_.GetRun(id);
+    if (run.ok() && run->state == "cancelled") return Status::Ok();  // the first answer got lost
+    return NotFound("run {} is not being worked on here", id);
+  }
   H1_RETURN_IF_ERROR(SaveScores(*found->second));
   for (const std::int64_t lease : leases_.OfRun(id)) {
     leases_.Remove(lease);

@@ -4,6 +4,8 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <deque>
+
 #include "harness/coordinator/grpc_status.h"
 #include "harness/suite/suite.h"
 #include "proto/h1bench.grpc.pb.h"
@@ -96,7 +98,11 @@ class RunService final : public v1::Runs::CallbackService {
   grpc::ServerUnaryReactor* CreateRun(grpc::CallbackServerContext* context,
                                       const v1::CreateRunRequest* request,
                                       v1::CreateRunResponse* response) override {
-    return Unary(planning_, context, [=, this] { return Create(*request, *response); });
+    const auto& metadata = context->client_metadata();
+    const auto found = metadata.find(kSubmissionName);
+    const std::string name =
+        found == metadata.end() ? "" : std::string(found->second.data(), found->second.size());
+    return Unary(planning_, context, [=, this] { return CreateOnce(name, *request, *response); });
   }
   grpc::ServerUnaryReactor* ListRuns(grpc::CallbackServerContext* context,
                                      const v1::ListRunsRequest*,
@@ -121,6 +127,21 @@ class RunService final : public v1::Runs::CallbackService {
   }
 
  private:
+  /// On the planning thread, as all that touches `created_`.
+  Status CreateOnce(const std::string& name, const v1::CreateRunRequest& request,
+                    v1::CreateRunResponse& response) {
+    for (const auto& [known, answer] : created_) {
+      if (known != name) continue;
+      response = answer;
+      return Status::Ok();
+    }
+    H1_RETURN_IF_ERROR(Create(request, response));
+    if (name.empty()) return Status::Ok();
+    created_.emplace_back(name, response);
+    if (created_.size() > kKnownSubmissions) created_.pop_front();
+    return Status::Ok();
+  }
+
   Status Create(const v1::CreateRunRequest& request, v1::CreateRunResponse& response) {
     H1_ASSIGN_OR_RETURN(const Suite suite, ParseSuite(request.suite_text(), request.suite_path()));
     PlanOptions plan_options;
@@ -150,7 +171,9 @@ class RunService final : public v1::Runs::CallbackService {
   bool have_judge_;
   const ServerOptions& options_;
   Clock& clock_;
-  Executor planning_;
+  static constexpr std::size_t kKnownSubmissions = 100;
+  std::deque<std::pair<std::string, v1::CreateRunResponse>> created_;
+  Executor planning_;  // ends first: its thread uses all of the above
 };
 
 class Server final : public CoordinatorServer {

@@ -45,6 +45,10 @@ class CoordinatorServer {
   virtual std::vector<std::string> Failures() = 0;
 };
 
+/// Metadata of CreateRun: the submission's own name, chosen by who submits. A call that comes again
+/// under a name, because its answer got lost, gets the first call's answer and makes no other run;
+/// the last 100 are known, until the coordinator ends.
+inline constexpr const char* kSubmissionName = "h1bench-submission";
 /// 16 MiB: no message is larger, either way.
 inline constexpr int kMaxMessageBytes = 16 << 20;
 

@@ -1,5 +1,8 @@
 #include "runner/worker/client.h"
 
+#include <fmt/format.h>
+#include <sys/random.h>
+
 #include <algorithm>
 
 namespace h1bench {
@@ -44,6 +47,14 @@ Status FromGrpc(const grpc::Status& status) {
     default:
       return {StatusCode::kInternal, text};
   }
+}
+
+std::string RandomName() {
+  std::uint64_t words[2] = {};
+  if (getrandom(words, sizeof words, 0) != sizeof words)
+    words[0] =
+        static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+  return fmt::format("{:016x}{:016x}", words[0], words[1]);
 }
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {

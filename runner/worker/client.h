@@ -14,6 +14,8 @@ namespace h1bench {
 
 /// gRPC's failure as ours; a deadline that passed is kUnavailable.
 Status FromGrpc(const grpc::Status& status);
+/// 32 hex digits that nobody had before: for a process, or for a call that may come twice.
+std::string RandomName();
 /// A channel with our message caps and keepalive. Does not connect yet.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
 

@@ -1,7 +1,5 @@
 #include "runner/worker/worker.h"
 
-#include <sys/random.h>
-
 #include <chrono>
 #include <fstream>
 #include <optional>
@@ -25,13 +23,6 @@ constexpr std::int64_t kPollMs = 10'000;
 constexpr int kFlushResponses = 512;  // each submit waits for the coordinator's disk
 constexpr std::chrono::milliseconds kFlushAfter{1'000};  // what a kill -9 may cost
 constexpr std::size_t kFlushBytes = 1 << 20;
-
-std::string RandomIncarnation() {
-  std::uint64_t words[2] = {};
-  if (getrandom(words, sizeof words, 0) != sizeof words)
-    words[0] = static_cast<std::uint64_t>(SteadyClock::now().time_since_epoch().count());
-  return fmt::format("{:016x}{:016x}", words[0], words[1]);
-}
 
 /// Starts the peak of resident memory anew, so that a variant does not answer for the one before it
 /// (proc(5), clear_refs).
@@ -74,7 +65,7 @@ class Worker {
   Worker(const WorkerOptions& options, const std::string& identity, const Status& self_test)
       : options_(options),
         client_(options.coordinator),
-        incarnation_(RandomIncarnation()),
+        incarnation_(RandomName()),
         life_(client_, Registration(identity, self_test), options.parent) {
     if (options.engine == "cuda") telemetry_ = Telemetry::Open();
   }

@@ -47,6 +47,35 @@ TEST_F(SlowNetwork, OneAnswerOfEachCallIsLost) { LoseAnswers(1, false); }
 TEST_F(FullNetwork, FiveAnswersOfEachCallAreLost) { LoseAnswers(5, false); }
 TEST_F(FullNetwork, EveryCallComesTwice) { LoseAnswers(0, true); }
 
+/// People's calls, too. A suite that was submitted once is one run, however often the call came.
+TEST_F(SlowNetwork, OneAnswerOfEachCallOfPeopleIsLost) {
+  ASSERT_NO_FATAL_FAILURE(Calm(1));
+  for (const bool cancelled : {true, false}) {
+    const std::string name = cancelled ? "cancelled" : "people";
+    Coordinator coordinator(folder_, Db(name), 3000);
+    RunsProxy proxy(coordinator.address());
+    std::vector<std::string> arguments = Submit(proxy.address());
+    if (cancelled) std::erase(arguments, "--watch");
+    std::unique_ptr<Program> worker;
+    if (!cancelled)
+      worker = std::make_unique<Program>(folder_, "one", WorkerAt(coordinator.address(), "one", 5));
+    Program submit(folder_, "submit", arguments);
+    EXPECT_EQ(submit.Wait(), 0) << submit.err();
+    EXPECT_EQ(proxy.calls()["CreateRun"], 2);
+    EXPECT_EQ(proxy.calls()["ListRuns"], 2);
+    EXPECT_EQ(Number(Db(name), "SELECT count(*) FROM runs"), 1) << "one suite, two runs";
+    if (cancelled) {
+      Program cancel(folder_, "cancel", {"cancel", "1", "--coordinator", proxy.address()});
+      EXPECT_EQ(cancel.Wait(), 0) << cancel.err();
+      EXPECT_EQ(proxy.calls()["CancelRun"], 2);
+      EXPECT_EQ(Number(Db(name), "SELECT count(*) FROM runs WHERE state = 'cancelled'"), 1);
+    } else {
+      EXPECT_GE(proxy.calls()["WatchRun"], 2);
+      ExpectCalm(name);
+    }
+  }
+}
+
 TEST_F(FullNetwork, ABlackHole) {
   ASSERT_NO_FATAL_FAILURE(Calm(1));
   Coordinator coordinator(folder_, Db("hole"), 1000);

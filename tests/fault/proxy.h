@@ -110,6 +110,70 @@ class CallProxy final : public v1::Coordinator::Service {
   std::unique_ptr<grpc::Server> server_;
 };
 
+/// The calls of people, handed on; the first answer of each is lost.
+class RunsProxy final : public v1::Runs::Service {
+ public:
+  explicit RunsProxy(const std::string& coordinator)
+      : stub_(v1::Runs::NewStub(
+            grpc::CreateChannel(coordinator, grpc::InsecureChannelCredentials()))) {
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+    address_ = "127.0.0.1:" + std::to_string(port);
+  }
+  ~RunsProxy() override { server_->Shutdown(std::chrono::system_clock::now()); }
+  const std::string& address() const { return address_; }
+  /// Calls that came, by name.
+  std::map<std::string, int> calls() {
+    const std::lock_guard lock(mutex_);
+    return calls_;
+  }
+
+  grpc::Status CreateRun(grpc::ServerContext* context, const v1::CreateRunRequest* request,
+                         v1::CreateRunResponse* response) override {
+    return Pass("CreateRun", context, &v1::Runs::Stub::CreateRun, *request, response);
+  }
+  grpc::Status ListRuns(grpc::ServerContext* context, const v1::ListRunsRequest* request,
+                        v1::ListRunsResponse* response) override {
+    return Pass("ListRuns", context, &v1::Runs::Stub::ListRuns, *request, response);
+  }
+  grpc::Status WatchRun(grpc::ServerContext* context, const v1::WatchRunRequest* request,
+                        v1::RunProgress* response) override {
+    return Pass("WatchRun", context, &v1::Runs::Stub::WatchRun, *request, response);
+  }
+  grpc::Status CancelRun(grpc::ServerContext* context, const v1::CancelRunRequest* request,
+                         v1::CancelRunResponse* response) override {
+    return Pass("CancelRun", context, &v1::Runs::Stub::CancelRun, *request, response);
+  }
+
+ private:
+  template <typename Request, typename Response>
+  grpc::Status Pass(const std::string& call, grpc::ServerContext* from,
+                    grpc::Status (v1::Runs::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                           Response*),
+                    const Request& request, Response* response) {
+    grpc::ClientContext context;
+    context.set_deadline(from->deadline());
+    for (const auto& [key, value] : from->client_metadata()) {
+      if (key.starts_with("h1bench"))
+        context.AddMetadata({key.data(), key.size()}, {value.data(), value.size()});
+    }
+    const grpc::Status status = ((*stub_).*method)(&context, request, response);
+    const std::lock_guard lock(mutex_);
+    if (++calls_[call] == 1 && status.ok())
+      return {grpc::StatusCode::UNAVAILABLE, "the answer got lost"};
+    return status;
+  }
+
+  std::unique_ptr<v1::Runs::Stub> stub_;
+  std::string address_;
+  std::mutex mutex_;
+  std::map<std::string, int> calls_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
 /// Bytes, there and back. After Blackhole() connections stay open and nothing comes through.
 class TcpProxy {
  public:

@@ -399,6 +399,8 @@ TEST_F(LeasesTest, ACancelledRunTakesNothingMore) {
   const v1::LeaseResponse lease = Lease("w", "1");
   ASSERT_TRUE(core_->CancelRun(run_->run()).ok());
   EXPECT_EQ(State(), "cancelled");
+  EXPECT_TRUE(core_->CancelRun(run_->run()).ok()) << "the call may come twice";
+  EXPECT_EQ(core_->CancelRun(99).code(), StatusCode::kNotFound);
   EXPECT_EQ(Submit("w", "1", lease).code(), StatusCode::kFailedPrecondition);
   EXPECT_EQ(Pending(), 2U);
 }
