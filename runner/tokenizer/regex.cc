@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <mutex>
+#include <new>
 
 #include "base/text.h"
 
@@ -37,6 +38,7 @@ struct ParamFree {
 /// a hostile one ends.
 std::unique_ptr<OnigMatchParam, ParamFree> Limits(std::size_t text_bytes) {
   std::unique_ptr<OnigMatchParam, ParamFree> param(onig_new_match_param());
+  if (param == nullptr) throw std::bad_alloc();
   onig_initialize_match_param(param.get());
   const unsigned long retries = 2'000'000UL + 64UL * text_bytes;
   const std::size_t stack =
@@ -68,6 +70,7 @@ Result<Regex> Regex::Compile(const std::string& pattern) {
   const OnigUChar* begin = Bytes(pattern);
   const int code = onig_new(&impl->regex, begin, begin + pattern.size(), ONIG_OPTION_NONE,
                             ONIG_ENCODING_UTF8, ONIG_SYNTAX_ONIGURUMA, &info);
+  if (code == ONIGERR_MEMORY) throw std::bad_alloc();
   if (code != ONIG_NORMAL) {
     OnigUChar message[ONIG_MAX_ERROR_MESSAGE_LEN];
     const int length = onig_error_code_to_str(message, code, &info);
@@ -90,6 +93,7 @@ Result<Regex> Regex::Literal(const std::string& text) {
 bool Regex::FindAll(std::string_view text,
                     const std::function<void(std::size_t, std::size_t)>& on_match) const {
   const std::unique_ptr<OnigRegion, RegionFree> region(onig_region_new());
+  if (region == nullptr) throw std::bad_alloc();
   const auto limits = Limits(text.size());
   const OnigUChar* const begin = Bytes(text);
   const OnigUChar* const end = begin + text.size();
@@ -99,6 +103,7 @@ bool Regex::FindAll(std::string_view text,
     const int found = onig_search_with_param(impl_->regex, begin, end, begin + from, end,
                                              region.get(), ONIG_OPTION_NONE, limits.get());
     if (found == ONIG_MISMATCH) return true;
+    if (found == ONIGERR_MEMORY) throw std::bad_alloc();  // no limit: other tokens would come out
     if (found < 0) return false;
     const auto match_begin = static_cast<std::size_t>(region->beg[0]);
     const auto match_end = static_cast<std::size_t>(region->end[0]);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 
 #include "base/text.h"
 
@@ -40,9 +41,16 @@ int CountWork(pcre2_callout_block* block, void* data) {
   return work.steps_left < 0 ? PCRE2_ERROR_MATCHLIMIT : 0;
 }
 
+/// PCRE2 has no memory: never to be taken for a pattern that is wrong or works too long.
+template <typename T>
+T* Checked(T* made) {
+  if (made == nullptr) throw std::bad_alloc();
+  return made;
+}
+
 struct Context {
   Work work;
-  pcre2_match_context* value = pcre2_match_context_create(nullptr);
+  pcre2_match_context* value = Checked(pcre2_match_context_create(nullptr));
   Context() {
     pcre2_set_match_limit(value, kMatchLimit);
     pcre2_set_depth_limit(value, kDepthLimit);
@@ -78,6 +86,7 @@ Result<Regex> Regex::Compile(const std::string& pattern) {
   if (code->any != nullptr)
     code->valid = pcre2_compile(bytes, pattern.size(), options, &error, &offset, nullptr);
   if (code->valid == nullptr) {
+    if (error == PCRE2_ERROR_HEAP_FAILED) throw std::bad_alloc();
     PCRE2_UCHAR message[256];
     pcre2_get_error_message(error, message, sizeof(message));
     return InvalidArgument("regex \"{}\": at character {}: {}", pattern, offset,
@@ -103,7 +112,7 @@ Result<std::vector<Regex::Match>> Regex::FindAll(std::string_view text, std::siz
   const pcre2_code* code = trusted ? code_->valid : code_->any;
   const std::uint32_t always = trusted ? PCRE2_NO_UTF_CHECK : 0;
   const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data(
-      pcre2_match_data_create_from_pattern(code, nullptr), pcre2_match_data_free);
+      Checked(pcre2_match_data_create_from_pattern(code, nullptr)), pcre2_match_data_free);
   // A back reference compares as many bytes as its group has.
   std::uint32_t back_references = 0;
   pcre2_pattern_info(code, PCRE2_INFO_BACKREFMAX, &back_references);
@@ -127,6 +136,7 @@ Result<std::vector<Regex::Match>> Regex::FindAll(std::string_view text, std::siz
       options = 0;
       continue;
     }
+    if (count == PCRE2_ERROR_NOMEMORY) throw std::bad_alloc();
     if (count < 0) return ResourceExhausted("regex: work limit hit (PCRE2 {})", count);
     const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(data.get());
     Match match{bounds[0], bounds[1], {}};

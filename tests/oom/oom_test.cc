@@ -46,9 +46,24 @@ class Parsers : public Oom {
                          R"("decoder":null,"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},)"
                          R"("merges":["a b"]}})",
                          "t.json"));
+    return Ids(tokenizer, "abba<one>a");
+  }
+  static std::string Ids(const Tokenizer& tokenizer, const std::string& text) {
     std::string out;
-    for (const std::int32_t id : tokenizer.Encode("abba<one>a")) out += std::to_string(id) + " ";
+    for (const std::int32_t id : tokenizer.Encode(text)) out += std::to_string(id) + " ";
     return out;
+  }
+  /// Patterns at work: want of memory is no pattern that works too long, whose text stays whole.
+  void FailSplitting(std::int64_t dense, std::int64_t points) {
+    const auto tokenizer = Tokenizer::Open(Demo() / "models/toy/tokenizer.json");
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
+    FailEach(
+        "patterns",
+        [&]() -> Result<std::string> {
+          return Ids(*tokenizer, "The 12 quick foxes' tails, 3.5 of them\n\n  END");
+        },
+        dense, points, [] {}, 1);  // Oniguruma keeps one, where a region's second half fails
+    EXPECT_EQ(tokenizer->limit_hits(), 0U);
   }
   /// The store's whole life; afterwards the file is sound and holds what was acknowledged.
   void FailStore(std::int64_t dense, std::int64_t points) {
@@ -91,6 +106,7 @@ class Parsers : public Oom {
     FailEach("checkpoint", OpenModel, dense, points);
     FailEach(
         "tokenizer", Tokenize, dense / 4, points / 4, [] {}, 1);
+    FailSplitting(dense, points);
   }
 };
 class SlowOom : public Parsers {};
