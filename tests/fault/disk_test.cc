@@ -101,7 +101,7 @@ TEST_F(FullDisk, AByteOfTheDatabaseIsFlipped) { FlipBytes(300); }
 /// The log of a killed coordinator is cut or changed: what comes out is what was committed before.
 TEST_F(FullDisk, TheLogOfAKilledRunIsDamaged) {
   ASSERT_NO_FATAL_FAILURE(Calm(1));
-  setenv("H1BENCH_FAILPOINT", "submit.before_ack:9=kill", 1);
+  setenv("H1BENCH_FAILPOINT", "submit.before_ack:3=kill", 1);
   EXPECT_EQ(Finish("cut", {"run", Suite().string()}), 128 + SIGKILL);
   unsetenv("H1BENCH_FAILPOINT");
   const std::string log = ReadText(Db("cut").string() + "-wal");

@@ -66,6 +66,8 @@ class Kills : public FaultTest {
         if (code == 0) break;
         ASSERT_EQ(code, 128 + SIGKILL) << run.err();
         ++dead;
+        // Killed behind the run's end, while the report was written: nothing is left to resume.
+        if (Number(Db(name), "SELECT count(*) FROM runs WHERE state = 'finished'") == 1) break;
         // Killed before the plan was stored: there is nothing to resume yet.
         if (Number(Db(name), "SELECT count(*) FROM runs") == 1) command = {"resume"};
       }

@@ -91,7 +91,7 @@ TEST_F(SlowRuns, AnotherNumberOfWorkersTakesEveryAnswer) {
 /// What a cut run has answered is not asked again by other workers.
 TEST_F(FullRuns, ResumingAsksOnlyWhatIsMissing) {
   ASSERT_NO_FATAL_FAILURE(Calm(1));
-  setenv("H1BENCH_FAILPOINT", "submit.before_ack:8=kill", 1);
+  setenv("H1BENCH_FAILPOINT", "submit.before_ack:3=kill", 1);
   EXPECT_EQ(Finish("cut", {"run", Suite().string()}), 128 + SIGKILL);
   unsetenv("H1BENCH_FAILPOINT");
   std::string keys = "''";
