@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <string_view>
 
 namespace h1bench {
 
@@ -34,6 +35,17 @@ class ThrowingAllocator {
     return block;
   }
 };
+
+/// Is there a half of a surrogate pair in what RapidJSON made of a string? An escape can spell it,
+/// UTF-8 cannot say it, and RapidJSON refuses the first half alone.
+inline bool HasHalfPair(std::string_view text) {
+  for (std::size_t at = 0; (at = text.find('\xED', at)) != std::string_view::npos; ++at)
+    if (at + 1 < text.size() && static_cast<unsigned char>(text[at + 1]) >= 0xA0) return true;
+  return false;
+}
+inline constexpr const char* kHalfPair = "half of a surrogate pair in a string";
+/// RapidJSON takes a zero byte for the end of the text.
+inline constexpr const char* kZeroByte = "a zero byte";
 
 /// RapidJSON's SAX parser; throws std::bad_alloc when there is no memory.
 using JsonReader =

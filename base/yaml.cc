@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kMaxBytes = 1 << 20;
 constexpr int kMaxDepth = 16;
+constexpr int kMaxValues = 100'000;  // as a tree, a value of two bytes takes hundreds
 
 /// Walks the events before any tree is built and remembers the first thing that our files may
 /// not hold.
@@ -52,11 +53,12 @@ class Guard : public YAML::EventHandler {
   void Check(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
     if (anchor != 0) Refuse(mark, "anchors (&name) are not allowed");
     if (!tag.empty() && tag != "?" && tag != "!") Refuse(mark, "tags (!name) are not allowed");
+    if (++values_ > kMaxValues) Refuse(mark, "expected at most 100000 values");
   }
   void Refuse(const YAML::Mark& mark, const char* why) {
     if (!refused) refused = {mark, why};
   }
-  int depth_ = 0;
+  int depth_ = 0, values_ = 0;
 };
 
 std::string At(const std::string& file, const YAML::Mark& mark) {

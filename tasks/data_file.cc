@@ -2,6 +2,8 @@
 
 #include <zlib.h>
 
+#include <new>
+
 #include "base/file.h"
 #include "base/sha256.h"
 #include "base/text.h"
@@ -10,10 +12,14 @@ namespace h1bench::tasks {
 namespace {
 
 constexpr std::size_t kMaxUnpacked = 256U << 20;
+// Of a table's rows and of all its fields. An empty field is one byte in the file and thirty here.
+constexpr std::size_t kMaxColumns = 1000, kMaxFields = std::size_t{4} << 20;
 
 struct Inflater {
   z_stream stream = {};
-  Inflater() { inflateInit2(&stream, 15 + 16); }
+  Inflater() {
+    if (inflateInit2(&stream, 15 + 16) == Z_MEM_ERROR) throw std::bad_alloc();
+  }
   ~Inflater() { inflateEnd(&stream); }
 };
 
@@ -35,6 +41,7 @@ Result<std::string> Gunzip(const std::string& bytes, const std::string& name) {
     // A file may be several gzip members in a row; stopping at the first would lose documents.
     if (code == Z_STREAM_END && inflater.stream.avail_in > 0) code = inflateReset(&inflater.stream);
   }
+  if (code == Z_MEM_ERROR) throw std::bad_alloc();
   if (code != Z_STREAM_END)
     return Corrupt(
         "{}: damaged or cut gzip data at byte {}. `h1bench data fetch` brings a good copy.", name,
@@ -83,13 +90,19 @@ Result<std::vector<Json>> ReadJsonLines(const std::filesystem::path& file,
                                         const std::vector<std::string>& keys,
                                         std::vector<std::size_t>* lines) {
   H1_ASSIGN_OR_RETURN(const std::string text, ReadMaybeGzip(file));
+  return ParseJsonLines(text, file.string(), keys, lines);
+}
+
+Result<std::vector<Json>> ParseJsonLines(std::string_view text, const std::string& name,
+                                         const std::vector<std::string>& keys,
+                                         std::vector<std::size_t>* lines) {
   std::vector<Json> rows;
   std::size_t number = 0;
   for (const std::string_view line : SplitLines(text)) {
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     auto row = ParseJson(line);
-    const std::string place = fmt::format("{}:{}", file.string(), number);
+    const std::string place = fmt::format("{}:{}", name, number);
     if (!row.ok()) return row.status().WithContext(place);
     if (!row->is_object())
       return Corrupt("{}: expected a JSON object, found {}", place, row->TypeName());
@@ -102,8 +115,7 @@ Result<std::vector<Json>> ReadJsonLines(const std::filesystem::path& file,
     rows.push_back(std::move(*row));
     if (lines != nullptr) lines->push_back(number);
   }
-  if (rows.empty())
-    return Corrupt("{}: expected one JSON object a line, found none", file.string());
+  if (rows.empty()) return Corrupt("{}: expected one JSON object a line, found none", name);
   return rows;
 }
 
@@ -112,13 +124,15 @@ Result<std::vector<std::vector<std::string>>> ParseCsv(const std::string& text,
                                                        std::vector<std::size_t>* lines) {
   if (!IsValidUtf8(text)) return Corrupt("{}: expected UTF-8 text", name);
   std::vector<std::vector<std::string>> rows;
-  std::size_t place = 0, line = 1;
+  std::size_t place = 0, line = 1, fields = 0;
   while (place < text.size()) {
     const std::size_t start = line;
     std::vector<std::string> row;
     while (true) {
       H1_ASSIGN_OR_RETURN(std::string field, CsvField(text, name, place, line));
       row.push_back(std::move(field));
+      if (row.size() > kMaxColumns)
+        return Corrupt("{}:{}: expected at most {} fields", name, start, kMaxColumns);
       if (place >= text.size() || text[place] != ',') break;
       ++place;
     }
@@ -128,6 +142,9 @@ Result<std::vector<std::vector<std::string>>> ParseCsv(const std::string& text,
       ++line;
     }
     if (row.size() == 1 && row[0].empty()) continue;  // a blank line
+    fields += row.size();
+    if (fields > kMaxFields)
+      return Corrupt("{}:{}: expected at most {} fields in all rows", name, start, kMaxFields);
     if (columns == 0) columns = row.size();
     if (row.size() != columns)
       return Corrupt("{}:{}: expected {} fields, found {}", name, start, columns, row.size());

@@ -16,6 +16,9 @@ namespace h1bench::tasks {
 Result<std::vector<Json>> ReadJsonLines(const std::filesystem::path& file,
                                         const std::vector<std::string>& keys,
                                         std::vector<std::size_t>* lines = nullptr);
+Result<std::vector<Json>> ParseJsonLines(std::string_view text, const std::string& name,
+                                         const std::vector<std::string>& keys,
+                                         std::vector<std::size_t>* lines = nullptr);
 /// The same through gzip when the name ends in .gz; refuses to unpack over 256 MiB.
 Result<std::string> ReadMaybeGzip(const std::filesystem::path& file);
 /// RFC 4180 rows without a header: quotes doubled inside quotes, line breaks allowed there. Every

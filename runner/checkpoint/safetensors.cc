@@ -17,6 +17,9 @@ struct Entry {
   bool has_dtype = false, has_shape = false, has_offsets = false;
 };
 
+// No checkpoint comes near; what a header of 100 MB may cost stays under 32 MiB.
+constexpr std::size_t kMaxTensors = 1 << 16;
+
 /// Reads the header event by event: a document tree of a hostile 100 MB header would take
 /// gigabytes.
 class HeaderReader : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, HeaderReader> {
@@ -36,6 +39,7 @@ class HeaderReader : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Head
     return true;
   }
   bool String(const char* text, rapidjson::SizeType length, bool) {
+    if (HasHalfPair({text, length})) return Fail(kHalfPair);
     if (depth_ != 2 || in_list_) return Fail("a string where none belongs");
     if (in_metadata_) return true;
     if (field_ != "dtype") return Fail("\"" + field_ + "\" must be a list of integers");
@@ -48,7 +52,11 @@ class HeaderReader : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Head
     return true;
   }
   bool EndObject(rapidjson::SizeType) {
-    --depth_;
+    if (--depth_ == 1 && !in_metadata_) {
+      const Entry& entry = entries_.back();
+      if (!entry.has_dtype || !entry.has_shape || entry.offsets.size() != 2)
+        return Fail("expected dtype, shape and data_offsets [begin, end]");
+    }
     in_metadata_ = false;
     return true;
   }
@@ -64,6 +72,7 @@ class HeaderReader : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Head
   }
   bool Key(const char* text, rapidjson::SizeType length, bool) {
     const std::string_view key(text, length);
+    if (HasHalfPair(key)) return Fail(kHalfPair);
     if (depth_ == 1) return TensorKey(key);
     return in_metadata_ || FieldKey(key);
   }
@@ -91,6 +100,8 @@ class HeaderReader : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Head
     if (key.empty() || key.size() > kMaxTensorName)
       return Fail(fmt::format("a tensor's name of {} bytes (1 to {} are allowed)", key.size(),
                               kMaxTensorName));
+    if (entries_.size() == kMaxTensors)
+      return Fail(fmt::format("more than {} tensors", kMaxTensors));
     entries_.emplace_back().name = key;
     return true;
   }
@@ -130,8 +141,6 @@ Result<DType> ParseDType(const std::string& text) {
 /// Checks one entry against the data's size; `data_start` is the data's offset in the file.
 Result<TensorView> MakeView(const Entry& entry, std::span<const std::byte> data,
                             std::size_t data_start) {
-  if (!entry.has_dtype || !entry.has_shape || !entry.has_offsets || entry.offsets.size() != 2)
-    return Corrupt("expected dtype, shape and data_offsets [begin, end]");
   TensorView view;
   H1_ASSIGN_OR_RETURN(view.dtype, ParseDType(entry.dtype));
   for (const std::uint64_t dimension : entry.shape) {
@@ -207,6 +216,7 @@ Result<std::vector<NamedTensor>> Parse(std::span<const std::byte> bytes) {
     return Corrupt(
         "header, byte {}: {}{}", parsed.Offset(), handler.Where(),
         handler.error().empty() ? rapidjson::GetParseError_En(parsed.Code()) : handler.error());
+  if (stream.Tell() != length) return Corrupt("header, byte {}: {}", stream.Tell(), kZeroByte);
   const std::span<const std::byte> data = bytes.subspan(8 + length);
   std::vector<NamedTensor> tensors;
   tensors.reserve(handler.entries().size());

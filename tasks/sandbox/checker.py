@@ -107,7 +107,9 @@ def check(reading, writing, job_file, verdict_file):
     verdict_file = Channel(-1, verdict_file, 4 << 20)
     job = read_job(job_file)
     limit_resources(job, processes=8, file_bytes=0)
-    verdict_file.send(Checker(job, Channel(reading, writing, job["message_bytes"]), verdict_file).verdict())
+    verdict = Checker(job, Channel(reading, writing, job["message_bytes"]), verdict_file).verdict()
+    # Half a surrogate pair, of which a program may make a message, is no text outside of Python.
+    verdict_file.send({key: text.encode("utf-8", "replace").decode() for key, text in verdict.items()})
 
 
 def serve():

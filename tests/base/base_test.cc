@@ -54,6 +54,12 @@ TEST(Json, ErrorsNameThePlace) {
   EXPECT_NE(duplicate.status().message().find("duplicate key \"a\""), std::string::npos);
   EXPECT_EQ(duplicate.status().message().substr(0, 2), "2:");
   EXPECT_FALSE(ParseJson("[1] 2").ok());
+  EXPECT_EQ(ParseJson(std::string_view("[1]\n\0 2", 7)).status().message(),
+            "2:1: not valid JSON: a zero byte");
+  EXPECT_EQ(ParseJson("{\"a\":\"x\\udfff\"}").status().message(),
+            "1:15: not valid JSON: half of a surrogate pair in a string");
+  EXPECT_FALSE(ParseJson("{\"\\udc00\":1}").ok());
+  EXPECT_EQ(ParseJson("\"\\ud83d\\ude00\\ud7ff\"")->as_string(), "\xF0\x9F\x98\x80\xED\x9F\xBF");
   EXPECT_FALSE(ParseJson("\"\xff\"").ok());
   EXPECT_FALSE(ParseJson("").ok());
   EXPECT_FALSE(ParseJson("Infinity").ok());
@@ -63,6 +69,18 @@ TEST(Json, DepthIsCappedAndCostsNoStack) {
   EXPECT_TRUE(ParseJson(std::string(64, '[') + std::string(64, ']')).ok());
   EXPECT_FALSE(ParseJson(std::string(65, '[') + std::string(65, ']')).ok());
   EXPECT_FALSE(ParseJson(std::string(1'000'000, '[')).ok());
+}
+
+TEST(Json, ValuesAreCountedBeforeTheyCostMemory) {
+  const auto zeros = [](std::size_t count) {
+    std::string text = "[0";
+    for (std::size_t i = 1; i < count; ++i) text += ",0";
+    return ParseJson(text + "]");
+  };
+  constexpr std::size_t kMost = std::size_t{4} << 20;  // the list itself is one
+  EXPECT_TRUE(zeros(kMost - 1).ok());
+  EXPECT_EQ(zeros(kMost + 1).status().message(),
+            "1:8388610: not valid JSON: more than 4194304 values");
 }
 
 TEST(Json, BombsAreRefusedOrReadAsTheyAre) {

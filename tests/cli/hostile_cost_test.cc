@@ -9,6 +9,7 @@
 #include <fstream>
 #include <functional>
 
+#include "base/file.h"
 #include "harness/coordinator/messages.h"
 #include "harness/suite/suite.h"
 #include "runner/checkpoint/checkpoint.h"
@@ -16,6 +17,7 @@
 #include "runner/checkpoint/shards.h"
 #include "runner/tokenizer/tokenizer.h"
 #include "tasks/data_file.h"
+#include "tests/harness/coordinator_fixture.h"
 
 namespace h1bench {
 namespace {
@@ -39,13 +41,24 @@ std::string Repeat(const std::string& head, const std::string& element, int coun
   return out + tail;
 }
 
-std::string Safetensors(int count) {
-  std::string header =
-      Repeat("{", R"("t{0}":{{"dtype":"F32","shape":[1],"data_offsets":[{1},{2}]}})", count, "}");
+std::string Times(const std::string& text, int count) {
+  std::string out;
+  for (int i = 0; i < count; ++i) out += text;
+  return out;
+}
+
+/// The header of a safetensors file and its length.
+std::string WithLength(std::string header) {
   header.append((8 - header.size() % 8) % 8, ' ');
   std::string file(8, '\0');
   for (std::size_t i = 0; i < 8; ++i) file[i] = static_cast<char>(header.size() >> (8 * i) & 0xFF);
-  return file + header + std::string(static_cast<std::size_t>(count) * 4, '\1');
+  return file + header;
+}
+
+std::string Safetensors(int count) {
+  return WithLength(Repeat("{", R"("t{0}":{{"dtype":"F32","shape":[1],"data_offsets":[{1},{2}]}})",
+                           count, "}")) +
+         std::string(static_cast<std::size_t>(count) * 4, '\1');
 }
 
 std::string Answers(int count) {
@@ -61,13 +74,59 @@ std::string Answers(int count) {
   return request.SerializeAsString();
 }
 
+/// A database of so many answers, as bytes.
+std::string DatabaseOf(int count) {
+  testing::StoredRun run(count);
+  std::vector<std::int64_t> ids;
+  std::vector<std::pair<std::int64_t, ResponseRow>> answers;
+  for (int i = 0; i < count; ++i) {
+    v1::Response answer;
+    answer.set_key("key" + std::to_string(i));
+    for (const double value : {-1.0, -2.0}) {
+      answer.add_loglikelihoods(value);
+      answer.add_is_greedy(true);
+    }
+    ids.push_back(i + 1);
+    answers.emplace_back(i + 1, FromWire(answer, "w"));
+  }
+  EXPECT_TRUE(run.store().RecordWorker(run.run(), "w", "1", "{}").ok());
+  const auto lease = run.store().GrantLease(run.run(), "w", "1", ids);
+  EXPECT_TRUE(
+      lease.ok() &&
+      run.store().SubmitResponses(lease->lease_id, lease->attempt, "1", answers, true).ok());
+  testing::Sql(run.folder() / "run.db", "PRAGMA wal_checkpoint(TRUNCATE)");
+  return ReadFile(run.folder() / "run.db").value();
+}
+
+void ReadDatabase(const std::string& bytes) {
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("h1bench-cost-" + std::to_string(getpid()));
+  std::ofstream(file, std::ios::binary) << bytes;
+  const auto store = Store::Open(file, Store::Mode::kReadOnly);
+  if (store.ok())
+    (void)(*store)->ForEachSample(
+        1, [](const VariantRow&, const RunTaskRow&, const SampleRow&, const ResponseRow*,
+              const ScoreRow*) { return Status::Ok(); });
+  std::filesystem::remove(file);
+}
+
+void ParseTensors(const std::string& text) {
+  (void)ParseSafetensors(std::as_bytes(std::span(text)), "f");
+}
+void ParseIndex(const std::string& text) { (void)ParseShardIndex(text, "f"); }
+void ParseSuiteText(const std::string& text) { (void)ParseSuite(text, "f"); }
+void ParseRows(const std::string& text) { (void)tasks::ParseCsv(text, "f", 2); }
+void ParseMessage(const std::string& text) {
+  v1::SubmitRequest request;
+  if (request.ParseFromString(text)) (void)CheckMessage(request);
+}
+
 const std::vector<Parser>& Parsers() {
   static const std::vector<Parser> parsers = {
-      {"safetensors", Safetensors,
-       [](const std::string& t) { (void)ParseSafetensors(std::as_bytes(std::span(t)), "f"); }, 8},
+      {"safetensors", Safetensors, ParseTensors, 0},
       {"index",
        [](int n) { return Repeat("{\"weight_map\":{", R"("t{0}":"a.safetensors")", n, "}}"); },
-       [](const std::string& t) { (void)ParseShardIndex(t, "f"); }, 32},
+       ParseIndex, 32},
       {"config", [](int n) { return Repeat("{", R"("k{0}":[1,2,3,4])", n, "}"); },
        [](const std::string& t) { (void)ParseModelConfig(t, "f"); }, 64},
       {"tokenizer",
@@ -76,23 +135,33 @@ const std::vector<Parser>& Parsers() {
                        R"("w{0}":{0})", n, "}}}");
        },
        [](const std::string& t) { (void)Tokenizer::Parse(t, "f"); }, 128},
-      {"suite", [](int n) { return Repeat("tasks: [", "mmlu", n, "]\n"); },
-       [](const std::string& t) { (void)ParseSuite(t, "f"); }, 256},
-      {"rows",
-       [](int n) {
-         std::string out;
-         for (int i = 0; i < n; ++i) out += "\"a \"\"b\"\"\n\",c\n";
-         return out;
-       },
-       [](const std::string& t) { (void)tasks::ParseCsv(t, "f", 2); }, 64},
-      {"message", Answers,
-       [](const std::string& t) {
-         v1::SubmitRequest request;
-         if (request.ParseFromString(t)) (void)CheckMessage(request);
-       },
-       64},
+      {"suite", [](int n) { return Repeat("tasks: [", "mmlu", n, "]\n"); }, ParseSuiteText, 128},
+      {"rows", [](int n) { return Times("\"a \"\"b\"\"\n\",c\n", n); }, ParseRows, 64},
+      {"JSON rows", [](int n) { return Times("{\"key\":\"a\",\"n\":[0,1]}\n", n); },
+       [](const std::string& t) { (void)tasks::ParseJsonLines(t, "f", {"key"}); }, 64},
+      {"message", Answers, ParseMessage, 64},
+      {"database", DatabaseOf, ReadDatabase, 0},
   };
   return parsers;
+}
+
+/// The least bytes for the most memory. What is behind them is refused when a limit is reached.
+const std::vector<Parser>& Bombs() {
+  static const std::vector<Parser> bombs = {
+      {"tensors without fields",
+       [](int n) { return WithLength(Repeat("{", "\"t{0}\":{{}}", 10 * n, "}")); }, ParseTensors,
+       0},
+      {"many tensors", [](int n) { return Safetensors(4 * n); }, ParseTensors, 0},
+      {"index of numbers", [](int n) { return "{\"weight_map\":[" + Times("0,", 200 * n) + "0]}"; },
+       ParseIndex, 32},
+      {"suite of letters", [](int n) { return "tasks: [" + Times("a,", 12 * n) + "a]\n"; },
+       ParseSuiteText, 64},
+      {"a row of commas", [](int n) { return Times(",", 25 * n) + "\n"; }, ParseRows, 0},
+      {"rows of nothing", [](int n) { return Times(",\n", 100 * n); }, ParseRows, 48},
+      {"answers without content", [](int n) { return Times(std::string("\x2a\0", 2), 10 * n); },
+       ParseMessage, 160},
+  };
+  return bombs;
 }
 
 std::size_t AddressSpace() {
@@ -138,10 +207,12 @@ TEST(HostileCost, MemoryStaysNearTheSizeOfTheInput) {
     const std::vector<char> big(kBound * 4, 'x');
     if (big[big.size() / 2] != 'x') _exit(3);
   }));
-  for (const Parser& parser : Parsers()) {
-    const std::string text = parser.make(kElements * kTimes);
-    EXPECT_TRUE(FitsInto(text.size() * parser.factor + kBound, [&] { parser.parse(text); }))
-        << parser.name << ": more than " << parser.factor << " x " << text.size() << " bytes";
+  for (const std::vector<Parser>* list : {&Parsers(), &Bombs()}) {
+    for (const Parser& parser : *list) {
+      const std::string text = parser.make(kElements * kTimes);
+      EXPECT_TRUE(FitsInto(text.size() * parser.factor + kBound, [&] { parser.parse(text); }))
+          << parser.name << ": more than " << parser.factor << " x " << text.size() << " bytes";
+    }
   }
 }
 

@@ -13,6 +13,7 @@
 #include "harness/coordinator/model_source.h"
 #include "harness/coordinator/request.h"
 #include "harness/store/store.h"
+#include "harness/store/vfs.h"
 
 namespace h1bench::testing {
 
@@ -79,6 +80,19 @@ class StoredRun {
   std::unique_ptr<Store> store_;
   std::int64_t run_ = 0;
 };
+
+/// As another program would, but with our page checksums, so that only the content is wrong.
+inline void Sql(const std::filesystem::path& file, const std::string& sql) {
+  ASSERT_EQ(RegisterVfs(), SQLITE_OK);
+  sqlite3* handle = nullptr;
+  ASSERT_EQ(
+      sqlite3_open_v2(file.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, kVfsName),
+      SQLITE_OK);
+  char* message = nullptr;
+  EXPECT_EQ(sqlite3_exec(handle, sql.c_str(), nullptr, nullptr, &message), SQLITE_OK) << message;
+  sqlite3_free(message);
+  sqlite3_close(handle);
+}
 
 /// One answer that depends on the request alone.
 inline v1::Response Answer(const v1::Request& request) {

@@ -1,14 +1,12 @@
 // Databases that must be refused, each with the exact words a person reads ("FILE" stands for the
 // path).
 #include <gtest/gtest.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <functional>
 
-#include "harness/store/vfs.h"
 #include "tests/harness/coordinator_fixture.h"
 
 namespace h1bench {
@@ -16,6 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Mode = Store::Mode;
+using testing::Sql;
 
 std::string ReadBytes(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -24,19 +23,6 @@ std::string ReadBytes(const fs::path& file) {
 
 void WriteBytes(const fs::path& file, const std::string& bytes) {
   std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
-}
-
-/// As another program would, but with our page checksums, so that only the content is wrong.
-void Sql(const fs::path& file, const std::string& sql) {
-  ASSERT_EQ(RegisterVfs(), SQLITE_OK);
-  sqlite3* handle = nullptr;
-  ASSERT_EQ(
-      sqlite3_open_v2(file.c_str(), &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, kVfsName),
-      SQLITE_OK);
-  char* message = nullptr;
-  EXPECT_EQ(sqlite3_exec(handle, sql.c_str(), nullptr, nullptr, &message), SQLITE_OK) << message;
-  sqlite3_free(message);
-  sqlite3_close(handle);
 }
 
 class HostileDatabase : public ::testing::Test {

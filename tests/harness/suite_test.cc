@@ -72,6 +72,12 @@ std::string WithModel(const std::string& model) {
   return "models: [" + model + "]\ntasks: [mmlu]\n";
 }
 
+std::string Letters(int count) {
+  std::string out = "a";
+  while (--count > 0) out += ",a";
+  return out;
+}
+
 TEST(Suite, BadOnesAreToldWhereAndWhy) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"", " the file is empty. docs/suite.md shows a suite."},
@@ -132,6 +138,7 @@ TEST(Suite, BadOnesAreToldWhereAndWhy) {
        " expected one YAML document, found another after ---"},
       {"name: \xff\n", " expected UTF-8 text"},
       {"name: [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]\n", "1:22: expected at most 16 levels"},
+      {"name: [" + Letters(100'000) + "]\n", "1:200002: expected at most 100000 values"},
       {std::string((1 << 20) + 1, 'a'), " expected at most 1 MiB of YAML, found 1048577 bytes"},
   };
   for (const auto& [text, message] : cases) {

@@ -143,6 +143,9 @@ TEST(HostileSafetensors, DeepAndLongHeadersCostNothing) {
   for (int i = 0; i < 1'000'000; ++i) many += ",1";
   ExpectRefusal(File(many, 0), "too many numbers");
   ExpectRefusal(File(R"({"__metadata__":{"a":{"b":1}}})", 0), "nested deeper");
+  std::string tensors = "{" + Tensor("a", "[1]", 0, 4);
+  for (int i = 0; i < 70'000; ++i) tensors += "," + Tensor("t" + std::to_string(i), "[1]", 0, 4);
+  ExpectRefusal(File(tensors + "}", 4), "tensor \"t65534\": more than 65536 tensors");
 }
 
 /// A checkpoint folder of the tiny shape whose parts a test replaces.

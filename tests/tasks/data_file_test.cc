@@ -46,6 +46,11 @@ TEST(Csv, ErrorsNameFileLineAndCounts) {
   EXPECT_EQ(CsvError("a,b,c\n", 2), "f.csv:1: expected 2 fields, found 3");
   EXPECT_EQ(CsvError("a,b\nc,\"d\n\ne", 2), "f.csv:2: a quoted field never ends");
   EXPECT_NE(CsvError("", 2).find("found none"), std::string::npos);
+  EXPECT_EQ(CsvError("a\n" + std::string(1'000'000, ','), 0),
+            "f.csv:2: expected at most 1000 fields");
+  std::string many;
+  for (int i = 0; i < 2'200'000; ++i) many += ",\n";
+  EXPECT_EQ(CsvError(many, 2), "f.csv:2097153: expected at most 4194304 fields in all rows");
   EXPECT_NE(CsvError("a,\xff\n", 2).find("UTF-8"), std::string::npos);
 }
 

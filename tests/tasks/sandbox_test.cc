@@ -65,6 +65,21 @@ TEST(Sandbox, RightPassesAndWrongFails) {
   EXPECT_NE(syntax.detail.find("SyntaxError"), std::string::npos) << syntax.detail;
 }
 
+// A lone surrogate is a character to Python and none to UTF-8.
+TEST(Sandbox, MessagesOfProgramsAreText) {
+  NEED_JUDGE();
+  const Score raised = Try("    raise ValueError('half \\udc80')\n");
+  EXPECT_EQ(raised.verdict, "fail");
+  EXPECT_NE(raised.detail.find("half ?"), std::string::npos) << raised.detail;
+  const char* tests = "def check(candidate):\n    return candidate()\n";
+  CodeJob job{.program = "def f():\n    return 'half \\udc80'\n",
+              .prompt = "def f():\n",
+              .tests = tests,
+              .entry_point = "f",
+              .data = Json()};
+  EXPECT_EQ(Judge()->Run(job).extracted, "half ?");
+}
+
 TEST(Sandbox, PlainTypesCrossBothWays) {
   NEED_JUDGE();
   const char* tests =
