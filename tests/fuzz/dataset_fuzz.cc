@@ -1,6 +1,6 @@
-// ParseCsv on arbitrary text; the first byte says how many columns. Errors name the file; accepted
-// rows have that many fields and are the same after being written (every field quoted) and read
-// again.
+// Rows of benchmark files. The first byte chooses: J for ParseJsonLines, all others for ParseCsv
+// with so many columns. Errors name the file; accepted rows have what was asked for, and are the
+// same after being written and read again.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -20,16 +20,30 @@ std::string Quoted(const std::string& field) {
   return out + "\"";
 }
 
-}  // namespace
+void CheckJsonLines(const std::string& text) {
+  std::vector<std::size_t> lines;
+  const auto rows = h1bench::tasks::ParseJsonLines(text, "fuzz", {"key"}, &lines);
+  if (!rows.ok()) {
+    Demand(rows.status().message().starts_with("fuzz:"));
+    return;
+  }
+  Demand(!rows->empty() && lines.size() == rows->size());
+  std::string written;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    Demand(lines[i] > (i == 0 ? 0 : lines[i - 1]));
+    Demand((*rows)[i].Find("key")->is_string());
+    written += h1bench::WriteJson((*rows)[i]) + "\n";
+  }
+  const auto again = h1bench::tasks::ParseJsonLines(written, "again", {"key"});
+  Demand(again.ok());
+  Demand(*again == *rows);
+}
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0) return 0;
-  const std::size_t columns = 1 + data[0] % 8;
-  const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);
+void CheckCsv(const std::string& text, std::size_t columns) {
   const auto rows = h1bench::tasks::ParseCsv(text, "fuzz", columns);
   if (!rows.ok()) {
     Demand(rows.status().message().starts_with("fuzz:"));
-    return 0;
+    return;
   }
   Demand(!rows->empty());
   std::string written;
@@ -41,5 +55,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto again = h1bench::tasks::ParseCsv(written, "again", columns);
   Demand(again.ok());
   Demand(*again == *rows);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);
+  if (data[0] == 'J')
+    CheckJsonLines(text);
+  else
+    CheckCsv(text, 1 + data[0] % 8);
   return 0;
 }

@@ -63,7 +63,8 @@ class Runs : public Oom {
   void FailTasks(std::int64_t dense, std::int64_t points) {
     FailEach("suite", ReadSuite, dense, points);
     for (const char* name : {"gsm8k", "mmlu", "humaneval", "custom"})
-      FailEach(name, [name] { return LoadAndScore(name); }, dense, points);
+      FailEach(
+          name, [name] { return LoadAndScore(name); }, dense, points);
   }
 };
 class SlowOomRuns : public Runs {};
