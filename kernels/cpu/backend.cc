@@ -76,15 +76,16 @@ class CpuBackend final : public Backend {
     const LayerContext context{shape_, slots_.layout(), model_, Kernels(), work_, batch};
     FillAngles(context);
     Embed(context);
+    Norm(context, model_.layers.front().input_norm, batch.rows());
     for (std::int64_t i = 0; i < shape_.layers; ++i) {
       const PackedLayer& layer = model_.layers[static_cast<std::size_t>(i)];
-      Norm(context, layer.input_norm, batch.rows());
       Mix(context, i);
       const bool last = i + 1 == shape_.layers;
       if (last) KeepAskedRows(context);
       const std::int64_t rows = last ? static_cast<std::int64_t>(batch.asked.size()) : batch.rows();
       AddMixed(context, layer, rows);
-      AddMlp(context, layer, rows);
+      AddMlp(context, layer,
+             last ? nullptr : &model_.layers[static_cast<std::size_t>(i) + 1].input_norm, rows);
     }
     FinishBatch(batch);
     return AnswerRows(context);

@@ -14,12 +14,29 @@ const float* OrNull(const std::vector<float>& values) {
   return values.empty() ? nullptr : values.data();
 }
 
+void NormRow(const LayerContext& c, const std::vector<float>& weight, std::int64_t row) {
+  const std::int64_t d = c.shape.hidden;
+  c.kernels.rms_norm(c.work.x.floats() + row * d, weight.data(), d, c.shape.norm_eps, c.model.kind,
+                     c.work.act.data() + row * d * ActBytes(c.model.kind));
+}
+
+/// work.x += work.out * scale + bias; then, while the row is in a cache, its norm into work.act.
+void AddOut(const LayerContext& c, float scale, const std::vector<float>& bias,
+            const std::vector<float>* norm, std::int64_t rows) {
+  const std::int64_t d = c.shape.hidden;
+  ParallelRows(rows, [&](std::int64_t row) {
+    c.kernels.add_scaled(c.work.x.floats() + row * d, c.work.out.floats() + row * d, scale,
+                         OrNull(bias), d);
+    if (norm != nullptr) NormRow(c, *norm, row);
+  });
+}
+
 }  // namespace
 
 void FillAngles(const LayerContext& c) {
   const std::int64_t half = c.shape.head_dim / 2;
   const std::vector<double> frequencies = RopeFrequencies(c.shape);
-  ParallelFor(c.batch.rows(), [&](std::int64_t row) {
+  ParallelRows(c.batch.rows(), [&](std::int64_t row) {
     RopeAngles(frequencies, c.batch.positions[static_cast<std::size_t>(row)],
                c.work.cos.floats() + row * half, c.work.sin.floats() + row * half);
   });
@@ -27,7 +44,7 @@ void FillAngles(const LayerContext& c) {
 
 void Embed(const LayerContext& c) {
   const std::int64_t d = c.shape.hidden;
-  ParallelFor(c.batch.rows(), [&](std::int64_t row) {
+  ParallelRows(c.batch.rows(), [&](std::int64_t row) {
     const std::int64_t at = c.batch.ids[static_cast<std::size_t>(row)] * d;
     float* x = c.work.x.floats() + row * d;
     for (std::int64_t i = 0; i < d; ++i) {
@@ -41,11 +58,7 @@ void Embed(const LayerContext& c) {
 }
 
 void Norm(const LayerContext& c, const std::vector<float>& weight, std::int64_t rows) {
-  const std::int64_t d = c.shape.hidden;
-  ParallelFor(rows, [&](std::int64_t row) {
-    c.kernels.rms_norm(c.work.x.floats() + row * d, weight.data(), d, c.shape.norm_eps,
-                       c.model.kind, c.work.act.data() + row * d * ActBytes(c.model.kind));
-  });
+  ParallelRows(rows, [&](std::int64_t row) { NormRow(c, weight, row); });
 }
 
 void Mix(const LayerContext& c, std::int64_t layer) {
@@ -59,29 +72,22 @@ void Mix(const LayerContext& c, std::int64_t layer) {
 }
 
 void AddMixed(const LayerContext& c, const PackedLayer& layer, std::int64_t rows) {
-  const std::int64_t d = c.shape.hidden;
   layer.out.Run(c.work.act.data(), c.work.out.floats(), rows);
-  ParallelFor(rows, [&](std::int64_t row) {
-    c.kernels.add_scaled(c.work.x.floats() + row * d, c.work.out.floats() + row * d, 1.0F,
-                         OrNull(layer.out_bias), d);
-  });
+  AddOut(c, 1.0F, layer.out_bias, &layer.ff_norm, rows);
 }
 
-void AddMlp(const LayerContext& c, const PackedLayer& layer, std::int64_t rows) {
-  const std::int64_t d = c.shape.hidden, width = c.shape.intermediate;
-  Norm(c, layer.ff_norm, rows);
+void AddMlp(const LayerContext& c, const PackedLayer& layer, const std::vector<float>* next_norm,
+            std::int64_t rows) {
+  const std::int64_t width = c.shape.intermediate;
   layer.gate_up.Run(c.work.act.data(), c.work.wide.floats(), rows);
-  ParallelFor(rows, [&](std::int64_t row) {
+  ParallelRows(rows, [&](std::int64_t row) {
     const float* gate = c.work.wide.floats() + row * 2 * width;
     c.kernels.swiglu(gate, gate + width, OrNull(layer.gate_bias), OrNull(layer.up_bias),
                      c.shape.mlp_multipliers[0], width, c.model.kind,
                      c.work.act.data() + row * width * ActBytes(c.model.kind));
   });
   layer.down.Run(c.work.act.data(), c.work.out.floats(), rows);
-  ParallelFor(rows, [&](std::int64_t row) {
-    c.kernels.add_scaled(c.work.x.floats() + row * d, c.work.out.floats() + row * d,
-                         c.shape.mlp_multipliers[1], OrNull(layer.down_bias), d);
-  });
+  AddOut(c, c.shape.mlp_multipliers[1], layer.down_bias, next_norm, rows);
 }
 
 void KeepAskedRows(const LayerContext& c) {

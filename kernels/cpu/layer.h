@@ -28,9 +28,11 @@ void Norm(const LayerContext& context, const std::vector<float>& weight, std::in
 /// In product to both branches' output: leaves work.act (rows, D_in + query_rows). Input: the
 /// normed rows in work.act.
 void Mix(const LayerContext& context, std::int64_t layer);
-/// Adds the mixed branches and the MLP to work.x for `rows` rows.
+/// Adds the mixed branches to work.x for `rows` rows; leaves the MLP's input in work.act.
 void AddMixed(const LayerContext& context, const PackedLayer& layer, std::int64_t rows);
-void AddMlp(const LayerContext& context, const PackedLayer& layer, std::int64_t rows);
+/// The MLP of work.act added to work.x; leaves work.act = RMSNorm(work.x; next_norm) unless null.
+void AddMlp(const LayerContext& context, const PackedLayer& layer,
+            const std::vector<float>* next_norm, std::int64_t rows);
 /// Moves the asked rows of work.x and work.act to the front: nobody needs the others after the last
 /// Mix.
 void KeepAskedRows(const LayerContext& context);

@@ -194,7 +194,7 @@ std::vector<Task> Tasks(const LayerContext& c) {
 void ScaleAndRotate(const LayerContext& c, const PackedLayer& w) {
   const InColumns at(c.shape);
   const std::int64_t half = c.shape.head_dim / 2, hd = c.shape.head_dim;
-  ParallelFor(c.batch.rows(), [&](std::int64_t row) {
+  ParallelRows(c.batch.rows(), [&](std::int64_t row) {
     float* u = c.work.wide.floats() + row * at.total;
     c.kernels.affine(u, w.in_scale.data(), w.in_bias.empty() ? nullptr : w.in_bias.data(),
                      at.total);
@@ -209,7 +209,7 @@ void ScaleAndRotate(const LayerContext& c, const PackedLayer& w) {
 void Convolve(const LayerContext& c, const PackedLayer& w, std::int64_t layer) {
   const std::int64_t channels = c.shape.conv_channels(), taps = c.shape.conv_taps;
   const std::vector<float> zeros(static_cast<std::size_t>(channels), 0.0F);
-  ParallelFor(c.batch.rows(), [&](std::int64_t row) {
+  ParallelRows(c.batch.rows(), [&](std::int64_t row) {
     const BatchSegment& s =
         c.batch
             .segments[static_cast<std::size_t>(c.batch.segment_of[static_cast<std::size_t>(row)])];
@@ -242,7 +242,7 @@ void Gate(const LayerContext& c, const PackedLayer& w) {
   const ModelShape& m = c.shape;
   const InColumns at(m);
   const std::int64_t width = m.ssm_inner + m.query_rows();
-  ParallelFor(c.batch.rows(), [&](std::int64_t row) {
+  ParallelRows(c.batch.rows(), [&](std::int64_t row) {
     c.kernels.gate(c.work.y.floats() + row * m.ssm_inner,
                    c.work.wide.floats() + row * at.total + at.z,
                    w.ssm_norm.empty() ? nullptr : w.ssm_norm.data(), m.ssm_inner, m.ssm_groups,

@@ -10,7 +10,7 @@ namespace h1bench::cpu {
 void ScaleAndRotate(const LayerContext& context, const PackedLayer& weights);
 /// Depthwise conv and silu over x, B, C.
 void Convolve(const LayerContext& context, const PackedLayer& weights, std::int64_t layer);
-/// The SSM of every (segment, head), attention of every (segment, kv head, 16 rows), and the new
+/// The SSM of every (segment, head), attention of every (segment, kv head, 32 rows), and the new
 /// conv tails. Attention leaves its rows in work.act, the SSM in work.y.
 void ScanAndAttend(const LayerContext& context, const PackedLayer& weights, std::int64_t layer);
 /// Gate and gated norm of the SSM rows into work.act.

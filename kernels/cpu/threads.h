@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <thread>
@@ -82,6 +83,18 @@ void ParallelFor(std::int64_t count, const Body& body) {
   pool->Run(
       count, [](const void* context, std::int64_t i) { (*static_cast<const Body*>(context))(i); },
       &body);
+}
+
+/// The same over the rows of a batch, several at a time when there are many: to claim a piece
+/// costs as much as a short row.
+template <typename Body>
+void ParallelRows(std::int64_t rows, const Body& body) {
+  const std::int64_t threads = CurrentPool() == nullptr ? 1 : CurrentPool()->threads();
+  const std::int64_t together = rows >= 32 * threads ? 8 : 1;
+  ParallelFor((rows + together - 1) / together, [&](std::int64_t piece) {
+    const std::int64_t end = std::min(rows, (piece + 1) * together);
+    for (std::int64_t row = piece * together; row < end; ++row) body(row);
+  });
 }
 
 }  // namespace h1bench::cpu

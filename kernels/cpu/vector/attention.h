@@ -78,18 +78,23 @@ H1_INLINE void AllScores(Query* const* queries, const Tile& tile, int64_t blocks
   for (; b < blocks; ++b) Scores<kCount, 1>(queries, tile, b, hd, scale);
 }
 
+/// The largest of 16 scores; keys past the query's position, of which `seen` lanes from 0 on are
+/// not, get a score of minus infinity.
+H1_INLINE F HideUnseen(float* scores, int64_t seen) {
+  const F s = Load(scores);
+  if (seen >= kLanes) return s;
+  const I lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const F hidden = Select(lane < (int32_t)(seen < 0 ? 0 : seen), s, Set(-__builtin_inff()));
+  Store(scores, hidden);
+  return hidden;
+}
+
 /// Scores to weights exp(s - max); acc and sum are brought to the new maximum. Keys past the
 /// query's position weigh 0.
 H1_INLINE void Softmax(Query& q, int64_t first_key, int64_t blocks, int64_t acc_size) {
-  const I lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   F best = Set(-__builtin_inff());
-  for (int64_t b = 0; b < blocks; ++b) {
-    const int64_t left = q.position - first_key - b * kKvBlock;  // last visible lane
-    const I seen = lane <= (int32_t)(left > 15 ? 15 : left < -1 ? -1 : left);
-    const F s = Select(seen, Load(q.scores + b * kLanes), Set(-__builtin_inff()));
-    Store(q.scores + b * kLanes, s);
-    best = Max(s, best);
-  }
+  for (int64_t b = 0; b < blocks; ++b)
+    best = Max(HideUnseen(q.scores + b * kLanes, q.position - first_key - b * kKvBlock + 1), best);
   const float tile_max = MaxLane(best);
   const float max = tile_max > q.max ? tile_max : q.max;
   const F alpha = Exp(Set(q.max - max));

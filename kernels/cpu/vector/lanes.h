@@ -117,7 +117,11 @@ H1_INLINE U RoundBf16(F x) {
 H1_INLINE F LoadBf16(const uint16_t* p) {
   H half;
   memcpy(&half, p, sizeof half);
+#if defined(__AVX512F__)  // the compiler makes two halves of it
+  return (F)((U)_mm512_cvtepu16_epi32((__m256i)half) << 16);
+#else
   return (F)(__builtin_convertvector(half, U) << 16);
+#endif
 }
 
 }  // namespace h1bench::cpu::H1_ISA

@@ -32,7 +32,7 @@ int64_t SsdScratch(int64_t state);
 inline constexpr int64_t kKvBlock =
     16;  // keys that lie together: K as (hd, 16), then V as (16, hd padded to 16)
 inline constexpr int64_t kKvTile = 128;    // keys of one softmax step, at absolute multiples
-inline constexpr int64_t kQueryRows = 16;  // rows of one attention task at most
+inline constexpr int64_t kQueryRows = 32;  // rows of one attention task at most
 inline int64_t PadLanes(int64_t n) { return (n + 15) / 16 * 16; }
 
 /// Causal attention of consecutive rows of one sequence for the query heads of one kv head.
