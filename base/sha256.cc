@@ -1,6 +1,7 @@
 #include "base/sha256.h"
 
 #include <fmt/format.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include <cstdlib>
@@ -15,12 +16,18 @@ struct Sha256::Impl {
 
 namespace {
 
-/// Looked up once: EVP_sha256() is looked up anew by every digest. SHA-256 is always there; what
-/// may be missing is memory.
+/// SHA-256 is always there; what may be missing is memory. OpenSSL's list of errors keeps copies of
+/// names until it is cleared.
+[[noreturn]] void NoMemory() {
+  ERR_clear_error();
+  throw std::bad_alloc();
+}
+
+/// Looked up once: EVP_sha256() is looked up anew by every digest.
 const EVP_MD* Method() {
   static const EVP_MD* const method = [] {
     const EVP_MD* found = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-    if (found == nullptr) throw std::bad_alloc();
+    if (found == nullptr) NoMemory();
     return found;
   }();
   return method;
@@ -30,7 +37,7 @@ const EVP_MD* Method() {
 
 Sha256::Sha256() : impl_(std::make_unique<Impl>()) {
   if (impl_->context == nullptr || EVP_DigestInit_ex(impl_->context, Method(), nullptr) != 1)
-    throw std::bad_alloc();
+    NoMemory();
 }
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
