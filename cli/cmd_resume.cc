@@ -69,7 +69,8 @@ Status Resume(const Options& options) {
   std::fprintf(stderr, "resuming run %s (%s), %s requests left\n", found.name.c_str(),
                row.name.c_str(), FormatCount(static_cast<std::int64_t>(pending.size())).c_str());
   H1_ASSIGN_OR_RETURN(const RunPlan plan,
-                      PlanRun({variants, run_tasks, pending, models, arguments, store.get()}));
+                      PlanRun({variants, run_tasks, pending, StoredPrompts(*store), models,
+                               arguments, store.get()}));
   PrintPlan(plan, db, stderr);
   return ExecuteLocally({*store, models, judge.ok() ? judge->get() : nullptr, run, identity,
                          std::make_shared<const TaskSet>(std::move(loaded)), db, plan},

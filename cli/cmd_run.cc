@@ -42,7 +42,8 @@ void PrintHead(const Plan& plan, bool judge) {
 /// With the places in the plan as ids.
 Result<RunPlan> PlanOf(const Plan& plan, const CheckpointModels& models,
                        const RunArguments& arguments, Store* store) {
-  PlanInput input{plan.variants, plan.tasks, plan.samples, models, arguments, store};
+  const auto prompt = [&plan](const SampleRow& sample) { return plan.Prompt(sample); };
+  PlanInput input{plan.variants, plan.tasks, plan.samples, prompt, models, arguments, store};
   for (std::size_t i = 0; i < input.variants.size(); ++i)
     input.variants[i].id = static_cast<std::int64_t>(i);
   for (std::size_t i = 0; i < input.tasks.size(); ++i)

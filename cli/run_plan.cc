@@ -10,7 +10,6 @@
 #include "cli/forward_rates.h"
 #include "cli/units.h"
 #include "harness/coordinator/request.h"
-#include "harness/coordinator/shards.h"
 #include "runner/estimate/rehearsal.h"
 #include "runner/worker/worker.h"
 #include "tasks/typical_length.h"
@@ -72,7 +71,9 @@ class Planner {
     if (input_.store != nullptr) {
       H1_ASSIGN_OR_RETURN(answers_, input_.store->AnswerTokens());
     }
-    shards_ = BuildShards(input_.samples, ChooseLimits(input_.samples, plan_.workers));
+    H1_ASSIGN_OR_RETURN(
+        shards_,
+        BuildShards(input_.samples, ChooseLimits(input_.samples, plan_.workers), input_.prompt));
     for (const VariantRow& variant : input_.variants) H1_RETURN_IF_ERROR(AddVariant(variant));
     if (rates_everywhere_) Simulate();
     return std::move(plan_);
@@ -149,7 +150,7 @@ class Planner {
       shards.push_back(&shard);
       cost += shard.cost;
       requests += static_cast<std::int64_t>(shard.samples.size());
-      for (const std::int64_t id : shard.samples) bytes += samples_.at(id)->prompt.size();
+      bytes += shard.prompt_bytes;
     }
     if (shards.empty()) return Status::Ok();
     CellPlan cell;
@@ -200,7 +201,8 @@ class Planner {
   Result<Rehearsed> Rehearse(const Shard& shard, Rehearsal& rehearsal, double expected) const {
     std::vector<EngineRequest> requests;
     for (std::size_t i = 0; i < shard.samples.size(); ++i) {
-      H1_ASSIGN_OR_RETURN(const v1::Request wire, ToWire(SampleOf(shard, i)));
+      H1_ASSIGN_OR_RETURN(v1::Request wire, ToWire(SampleOf(shard, i)));
+      H1_ASSIGN_OR_RETURN(*wire.mutable_context(), input_.prompt(SampleOf(shard, i)));
       requests.push_back(FromWire(wire, static_cast<std::int64_t>(i)));
     }
     return rehearsal.Run(requests, expected);

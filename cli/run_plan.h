@@ -10,6 +10,7 @@
 #include "cli/run_models.h"
 #include "cli/run_options.h"
 #include "harness/coordinator/estimate.h"
+#include "harness/coordinator/shards.h"
 #include "harness/store/store.h"
 #include "kernels/backend.h"
 
@@ -49,7 +50,8 @@ struct RunPlan {
 struct PlanInput {
   std::vector<VariantRow> variants;
   std::vector<RunTaskRow> tasks;
-  const std::vector<SampleRow>& samples;  // to be answered; with ids, all different
+  const std::vector<SampleRow>& samples;  // to be answered; with ids, all different, no prompts
+  PromptOf prompt;                        // of a sample
   const CheckpointModels& models;         // where every variant's folder was read
   const RunArguments& arguments;          // shared out (ShareOut)
   Store* store = nullptr;                 // where rates are kept; may be null

@@ -62,7 +62,9 @@ Status Coordinator::StartRun(std::int64_t id, const std::string& identity,
   for (const VariantRow& variant : variants) run->variants[variant.id] = variant;
   H1_ASSIGN_OR_RETURN(const std::vector<SampleRow> pending, store_.PendingSamples(id));
   run->limits = ChooseLimits(pending, options_.expected_workers);
-  run->queue.Add(BuildShards(pending, run->limits));
+  H1_ASSIGN_OR_RETURN(std::vector<Shard> shards,
+                      BuildShards(pending, run->limits, StoredPrompts(store_)));
+  run->queue.Add(std::move(shards));
   H1_RETURN_IF_ERROR(Keep(run->progress.Scan(store_, id)));
   run->progress.Expect(estimate, run->started);
   H1_ASSIGN_OR_RETURN(const std::vector<std::int64_t> poisoned, store_.PoisonedSamples(id));
@@ -99,8 +101,10 @@ Status Coordinator::CancelRun(std::int64_t id) {
 
 Status Coordinator::Requeue(Run& run) {
   H1_ASSIGN_OR_RETURN(const std::vector<SampleRow> pending, store_.PendingSamples(run.id));
+  H1_ASSIGN_OR_RETURN(std::vector<Shard> shards,
+                      BuildShards(pending, run.limits, StoredPrompts(store_)));
   run.queue.Clear();
-  run.queue.Add(BuildShards(pending, run.limits));
+  run.queue.Add(std::move(shards));
   return Status::Ok();
 }
 

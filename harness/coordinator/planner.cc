@@ -144,7 +144,6 @@ class Planner {
       row.document_id = document.id;
       row.gold = document.gold;
       row.index = document.index;
-      row.prompt = request.context;
       row.prompt_sha256 = Sha256Hex(request.context);
       const double bytes_per_token = tokens > 0 ? std::max(1.0, bytes / tokens) : 4.0;
       row.cost_tokens =
@@ -176,6 +175,14 @@ Result<Plan> MakePlan(const Suite& suite, ModelSource& models, const PlanOptions
   return Planner(suite, models, options).Make();
 }
 
+Result<std::string> Plan::Prompt(const SampleRow& sample) const {
+  const LoadedTask& task = *loaded[static_cast<std::size_t>(sample.variant_id)]
+                                  [static_cast<std::size_t>(sample.run_task_id)];
+  const tasks::Document* document = task.Find(sample.subset, sample.index);
+  if (document == nullptr) return Internal("sample {} of a plan has no document", sample.id);
+  return task.task().BuildRequest(*document).context;
+}
+
 bool Plan::NeedsJudge() const {
   for (const auto& variant : loaded) {
     for (const auto& task : variant) {
@@ -190,6 +197,7 @@ Result<std::int64_t> StorePlan(Store& store, Plan& plan, TaskSet& tasks) {
       const std::int64_t run,
       store.CreateRun(plan.run, plan.variants, plan.tasks, [&](const auto& add) -> Status {
         for (SampleRow row : plan.samples) {
+          H1_ASSIGN_OR_RETURN(row.prompt, plan.Prompt(row));
           row.variant_id = plan.variants[static_cast<std::size_t>(row.variant_id)].id;
           row.run_task_id = plan.tasks[static_cast<std::size_t>(row.run_task_id)].id;
           H1_RETURN_IF_ERROR(add(row));

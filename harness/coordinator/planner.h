@@ -21,7 +21,8 @@ struct PlanOptions {
 };
 
 /// A suite turned into rows, not yet stored. In `samples`, variant_id and run_task_id are places in
-/// `variants` and `tasks` until StorePlan gives them ids; id counts them from 1.
+/// `variants` and `tasks` until StorePlan gives them ids; id counts them from 1. Samples do not
+/// hold their prompts: a long one would be there once for every variant and repeat.
 struct Plan {
   RunRow run;
   std::vector<VariantRow> variants;
@@ -30,6 +31,8 @@ struct Plan {
   std::vector<std::vector<std::shared_ptr<const LoadedTask>>>
       loaded;            // by place of variant, then task
   std::string identity;  // ModelSource::Identity()
+  /// The prompt of a sample, made anew from its document.
+  Result<std::string> Prompt(const SampleRow& sample) const;
   /// Does a task judge code?
   bool NeedsJudge() const;
 };

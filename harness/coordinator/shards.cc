@@ -55,7 +55,8 @@ ShardLimits ChooseLimits(const std::vector<SampleRow>& pending, std::int64_t wor
   return limits;
 }
 
-std::vector<Shard> BuildShards(const std::vector<SampleRow>& pending, const ShardLimits& limits) {
+Result<std::vector<Shard>> BuildShards(const std::vector<SampleRow>& pending,
+                                       const ShardLimits& limits, const PromptOf& prompt_of) {
   std::vector<const SampleRow*> order;
   std::set<std::string> keys;
   for (const SampleRow& sample : pending) {
@@ -77,28 +78,36 @@ std::vector<Shard> BuildShards(const std::vector<SampleRow>& pending, const Shar
 
   std::vector<Shard> shards;
   const SampleRow* previous = nullptr;
-  std::size_t bytes = 0;
+  std::string previous_prompt;
   for (const SampleRow* sample : order) {
+    H1_ASSIGN_OR_RETURN(std::string prompt, prompt_of(*sample));
     const bool together = previous != nullptr && group(previous) == group(sample);
-    const std::int64_t shared = together ? SharedTokens(previous->prompt, sample->prompt) : 0;
+    const std::int64_t shared = together ? SharedTokens(previous_prompt, prompt) : 0;
     const std::int64_t cost = std::max<std::int64_t>(1, sample->cost_tokens - shared);
     const std::size_t size = together ? shards.back().samples.size() : 0;
     const bool fits =
         together && size < RequestLimit(*sample, limits) &&
         (shards.back().cost + cost <= limits.tokens || size < together_at_most(sample)) &&
-        bytes + sample->prompt.size() <= limits.bytes;
-    if (!fits) {
-      shards.push_back({sample->variant_id, {}, 0});
-      bytes = 0;
-    }
+        shards.back().prompt_bytes + prompt.size() <= limits.bytes;
+    if (!fits) shards.push_back({sample->variant_id, {}, 0});
     shards.back().cost += fits ? cost : sample->cost_tokens;
     shards.back().samples.push_back(sample->id);
-    bytes += sample->prompt.size();
+    shards.back().prompt_bytes += prompt.size();
     previous = sample;
+    previous_prompt = std::move(prompt);
   }
   std::stable_sort(shards.begin(), shards.end(),
                    [](const Shard& a, const Shard& b) { return a.cost > b.cost; });
   return shards;
+}
+
+PromptOf StoredPrompts(Store& store) {
+  return [&store](const SampleRow& sample) { return store.Prompt(sample.prompt_sha256); };
+}
+
+std::vector<Shard> BuildShards(const std::vector<SampleRow>& pending, const ShardLimits& limits) {
+  return BuildShards(pending, limits, [](const SampleRow& sample) { return sample.prompt; })
+      .value();  // nothing to read, nothing to fail
 }
 
 void ShardQueue::Add(std::vector<Shard> shards) {

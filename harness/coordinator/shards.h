@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "harness/store/store.h"
@@ -16,6 +18,7 @@ struct Shard {
   std::int64_t variant_id = 0;
   std::vector<std::int64_t> samples;
   std::int64_t cost = 0;  // estimated tokens to compute, the shared prefix counted once
+  std::size_t prompt_bytes = 0;
 };
 
 struct ShardLimits {
@@ -37,6 +40,14 @@ ShardLimits ChooseLimits(const std::vector<SampleRow>& pending, std::int64_t wor
 /// are left out: its answer is theirs too. Answers that cost more than their prompts come up to 64
 /// together, whatever their tokens, as long as every worker gets its part: sequences of one lease
 /// are generated side by side, and a step takes nearly as long for one as for many.
+/// A list of all samples does not hold the texts of its prompts, which may be gigabytes: `prompt`
+/// gives them one by one.
+using PromptOf = std::function<Result<std::string>(const SampleRow&)>;
+/// From the database.
+PromptOf StoredPrompts(Store& store);
+Result<std::vector<Shard>> BuildShards(const std::vector<SampleRow>& pending,
+                                       const ShardLimits& limits, const PromptOf& prompt);
+/// Of samples that hold their prompts.
 std::vector<Shard> BuildShards(const std::vector<SampleRow>& pending, const ShardLimits& limits);
 
 /// Shards that wait, by variant. A worker keeps the variant it has loaded while there is work for

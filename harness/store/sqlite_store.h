@@ -22,6 +22,7 @@ class SqliteStore final : public Store {
   Result<std::vector<RunTaskRow>> Tasks(std::int64_t run) override;
 
   Result<std::vector<SampleRow>> PendingSamples(std::int64_t run) override;
+  Result<std::string> Prompt(const std::string& sha256) override;
   Result<SampleRow> GetSample(std::int64_t sample) override;
   Status RecordWorker(std::int64_t run, const std::string& worker, const std::string& incarnation,
                       const std::string& environment_json) override;

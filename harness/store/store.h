@@ -41,7 +41,8 @@ struct SampleRow {
   std::string subset, document_id, gold;
   std::int64_t index = 0, repeat = 0;
   std::string request_key;  // content address, 64 hex digits
-  std::string prompt, prompt_sha256;
+  std::string prompt;       // empty where a list of samples leaves the texts out
+  std::string prompt_sha256;
   std::string request_json;      // {"continuations":[..],"stops":[..],"max_new_tokens":n,...}
   std::int64_t cost_tokens = 0;  // estimate, for shards and the ETA
   std::int64_t attempts = 0;     // leases that held it in this run; 0: answered by an earlier run
@@ -134,8 +135,10 @@ class Store {
 
   // --- work ---
   /// Samples of the run that have no response with their key yet and are not poisoned, ordered by
-  /// id.
+  /// id. Without the texts of their prompts: all together they may not fit into memory.
   virtual Result<std::vector<SampleRow>> PendingSamples(std::int64_t run) = 0;
+  /// The text of a prompt by its SHA-256.
+  virtual Result<std::string> Prompt(const std::string& sha256) = 0;
   virtual Result<SampleRow> GetSample(std::int64_t sample) = 0;
   /// Records a worker incarnation with its environment (JSON).
   virtual Status RecordWorker(std::int64_t run, const std::string& worker,

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/planted.h"
+#include "base/text.h"
 #include "harness/store/sqlite_store.h"
 
 namespace h1bench {
@@ -21,10 +22,9 @@ Result<std::vector<SampleRow>> SqliteStore::PendingSamples(std::int64_t run) {
   H1_ASSIGN_OR_RETURN(
       Statement query,
       database_->Prepare(fmt::format(
-          "SELECT {} FROM samples s JOIN prompts p ON p.sha256 = s.prompt_sha256 WHERE s.run_id = "
-          "? AND s.poisoned = 0 AND "
-          "NOT EXISTS (SELECT 1 FROM responses r WHERE r.key = s.request_key) ORDER BY s.id",
-          kSampleColumns)));
+          "SELECT {} FROM samples s WHERE s.run_id = ? AND s.poisoned = 0 AND NOT EXISTS "
+          "(SELECT 1 FROM responses r WHERE r.key = s.request_key) ORDER BY s.id",
+          ReplaceAll(kSampleColumns, "p.text", "''"))));
   query.Bind(1, run);
   std::vector<SampleRow> rows;
   while (true) {
@@ -32,6 +32,14 @@ Result<std::vector<SampleRow>> SqliteStore::PendingSamples(std::int64_t run) {
     if (!row) return rows;
     rows.push_back(SampleFrom(query, 0));
   }
+}
+
+Result<std::string> SqliteStore::Prompt(const std::string& sha256) {
+  H1_ASSIGN_OR_RETURN(Statement query,
+                      database_->Prepare("SELECT text FROM prompts WHERE sha256 = ?"));
+  H1_ASSIGN_OR_RETURN(const bool row, query.Bind(1, sha256).Step());
+  if (!row) return NotFound("{}: there is no prompt {}", database_->file(), sha256);
+  return query.Text(0);
 }
 
 Result<SampleRow> SqliteStore::GetSample(std::int64_t sample) {

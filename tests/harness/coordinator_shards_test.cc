@@ -108,6 +108,35 @@ TEST(ShardsTest, EqualRequestsAreAskedOnce) {
   EXPECT_EQ(shards[0].samples.size(), 1U);
 }
 
+// The same shards, whoever holds the prompts; each is read once.
+TEST(ShardsTest, PromptsComeOneByOne) {
+  const auto held = Join(Samples("short", 4, 120), Samples("long", 4, 900));
+  auto rows = held;
+  for (SampleRow& row : rows) row.prompt.clear();
+  std::multiset<std::int64_t> read;
+  const PromptOf prompt = [&](const SampleRow& row) -> Result<std::string> {
+    read.insert(row.id);
+    return std::find_if(held.begin(), held.end(), [&](const auto& one) { return one.id == row.id; })
+        ->prompt;
+  };
+  const auto shards = BuildShards(rows, ShardLimits(), prompt);
+  ASSERT_TRUE(shards.ok());
+  const auto expected = BuildShards(held, ShardLimits());
+  ASSERT_EQ(shards->size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ((*shards)[i].samples, expected[i].samples);
+    EXPECT_EQ((*shards)[i].cost, expected[i].cost);
+    EXPECT_EQ((*shards)[i].prompt_bytes, expected[i].prompt_bytes);
+  }
+  EXPECT_EQ(expected[0].prompt_bytes, 4 * held[4].prompt.size());
+  EXPECT_EQ(read.size(), rows.size());
+  EXPECT_EQ(std::set<std::int64_t>(read.begin(), read.end()).size(), rows.size());
+  EXPECT_NE(BuildShards(rows, ShardLimits())[1].cost, expected[1].cost);  // without texts
+  const auto failed = BuildShards(
+      rows, ShardLimits(), [](const SampleRow&) { return Result<std::string>(NotFound("gone")); });
+  EXPECT_EQ(failed.status().code(), StatusCode::kNotFound);
+}
+
 TEST(ShardsTest, PromptsOfALeaseFitAMessage) {
   auto rows = Samples("s", 20, 1);
   for (SampleRow& row : rows) row.prompt = std::string(1 << 20, 'x') + row.prompt;

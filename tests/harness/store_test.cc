@@ -117,6 +117,20 @@ TEST_F(StoreTest, ResponsesReadBackBitEqualAfterReopening) {
   EXPECT_EQ(store->PendingSamples(run)->size(), 1U);
 }
 
+TEST_F(StoreTest, AListOfSamplesLeavesThePromptsOut) {
+  auto store = Open();
+  const auto pending = store->PendingSamples(MakeRun(*store, 2));
+  ASSERT_EQ(pending->size(), 2U);
+  for (const SampleRow& sample : *pending) {
+    EXPECT_TRUE(sample.prompt.empty());
+    const auto prompt = store->Prompt(sample.prompt_sha256);
+    ASSERT_TRUE(prompt.ok()) << prompt.status().message();
+    EXPECT_EQ(*prompt, "prompt " + std::to_string(sample.index));
+    EXPECT_EQ(store->GetSample(sample.id)->prompt, *prompt);
+  }
+  EXPECT_EQ(store->Prompt("none").status().code(), StatusCode::kNotFound);
+}
+
 TEST_F(StoreTest, AnAcknowledgedAnswerIsSeenByOthers) {
   auto store = Open();
   const std::int64_t run = MakeRun(*store, 1);
