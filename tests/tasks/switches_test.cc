@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "tasks/scoring/answers.h"
 #include "tests/paths.h"
@@ -216,6 +217,19 @@ TEST_F(SwitchTest, EverySwitchRefusesOtherValuesAndTasks) {
   TaskOptions options = Options();
   options.mmlu_average = "macro";
   EXPECT_NE(Refusal("gsm8k", options).find("mmlu_average does not apply"), std::string::npos);
+}
+
+TEST(Switches, EachStandsInTheDocumentWithItsValues) {
+  const auto document = ReadFile(h1bench::testing::SourceDir() / "docs/suite.md");
+  ASSERT_TRUE(document.ok());
+  for (const Switch& one : Switches()) {
+    std::string row = fmt::format("\n| `{}` | ", one.key);
+    const std::size_t start = document->find(row);
+    ASSERT_NE(start, std::string::npos) << one.key;
+    row = document->substr(start + 1, document->find('\n', start + 1) - start - 1);
+    EXPECT_NE(row.find(fmt::format(" | `{}` | ", fmt::join(one.values, "`, `"))), std::string::npos)
+        << row;
+  }
 }
 
 TEST_F(SwitchTest, EngineSwitchesReachTheRequestAndTheProtocol) {
