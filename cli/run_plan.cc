@@ -107,7 +107,8 @@ class Planner {
     if (!rates.empty())  // every worker reads all of it, on the same cores
       variant.load_seconds =
           model.read_seconds * static_cast<double>(plan_.workers) +
-          static_cast<double>(least.weights) / std::max(1.0, rates.pack_bytes_per_second);
+          static_cast<double>(least.weights) / std::max(1.0, rates.pack_bytes_per_second) +
+          rehearsal.probe_seconds();
     for (const auto& [id, task] : tasks_)
       H1_RETURN_IF_ERROR(AddCell(row, *task, model, rehearsal, variant));
     variant.memory = rehearsal.memory();

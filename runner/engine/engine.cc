@@ -73,7 +73,15 @@ class RealEngine final : public Engine {
   Result<std::string> Probe() override {
     EngineOptions options = options_;
     options.memory_bytes = budget_;
-    return ProbeEngine(parts_, options, clock_);
+    EngineMemory memory;
+    Result<std::string> digest = ProbeEngine(parts_, options, clock_, memory);
+    const std::int64_t bytes = memory.planned.kv + memory.planned.state;
+    if (bytes > peak_slot_bytes_) {
+      peak_slot_bytes_ = bytes;
+      planned_ = memory.planned;
+    }
+    if (memory.used.total() > used_.total()) used_ = memory.used;
+    return digest;
   }
 
  private:

@@ -123,7 +123,7 @@ class Engine {
   virtual Status Run(std::span<const EngineRequest> requests,
                      const std::function<bool(EngineResponse)>& done) = 0;
 
-  /// The most that a Run has planned to hold so far; before the first: one sequence of max_length.
+  /// The most that a Run or Probe has planned to hold so far; before: one sequence of max_length.
   virtual MemoryPlan planned_memory() const = 0;
   /// The most that the backend held after any Forward.
   virtual MemoryPlan used_memory() const = 0;

@@ -52,8 +52,8 @@ void AddPair(std::vector<EngineRequest>& requests, std::vector<std::int32_t> pro
 }
 
 Result<std::vector<EngineResponse>> Answer(const EngineParts& parts, const EngineOptions& options,
-                                           const std::vector<EngineRequest>& requests,
-                                           Clock& clock) {
+                                           const std::vector<EngineRequest>& requests, Clock& clock,
+                                           EngineMemory* memory = nullptr) {
   H1_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine,
                       Engine::CreateWith(parts, options, clock));
   std::vector<EngineResponse> responses;
@@ -61,6 +61,7 @@ Result<std::vector<EngineResponse>> Answer(const EngineParts& parts, const Engin
     responses.push_back(std::move(response));
     return true;
   }));
+  if (memory != nullptr) *memory = {engine->planned_memory(), engine->used_memory()};
   std::ranges::sort(responses, {}, &EngineResponse::tag);
   if (responses.size() != requests.size())
     return Internal("{} answers to {} probes", responses.size(), requests.size());
@@ -176,7 +177,7 @@ Status SelfTest(Device device, int threads, std::size_t count) {
 }
 
 Result<std::string> ProbeEngine(const EngineParts& parts, const EngineOptions& options,
-                                Clock& clock) {
+                                Clock& clock, EngineMemory& memory) {
   // A kept prefix must save 64 tokens: 8 of 12 sequences do.
   constexpr std::int64_t kProbes = 6, kShared = 8, kNew = 2;
   const std::int64_t vocab = parts.backend->shape().vocab;
@@ -191,7 +192,7 @@ Result<std::string> ProbeEngine(const EngineParts& parts, const EngineOptions& o
   way.max_batch = std::max(options.max_batch, 2 * kProbes);
   way.prefix_reuse = true;
   H1_ASSIGN_OR_RETURN(const std::vector<EngineResponse> together,
-                      Answer(parts, way, requests, clock));
+                      Answer(parts, way, requests, clock, &memory));
   way.max_batch = 1;
   way.prefix_reuse = false;
   std::vector<EngineResponse> alone;

@@ -48,9 +48,15 @@ Status CheckKnownAnswers(const std::shared_ptr<Backend>& backend, std::size_t co
 /// The known answers on a device, at both precisions. About 0.1 s on a CPU.
 Status SelfTest(Device device, int threads, std::size_t count = KnownAnswers().size());
 
+/// What an engine planned and what its backend held at most.
+struct EngineMemory {
+  MemoryPlan planned, used;
+};
+
 /// Other paths over one backend, whatever its model; SHA-256 (hex) of the answers' bits.
-/// kFailedPrecondition when the paths differ. `options`: the engine's, resolved.
+/// kFailedPrecondition when the paths differ. `options`: the engine's, resolved. `memory`: of the
+/// probes in one batch, which need more than a run of few sequences.
 Result<std::string> ProbeEngine(const EngineParts& parts, const EngineOptions& options,
-                                Clock& clock);
+                                Clock& clock, EngineMemory& memory);
 
 }  // namespace h1bench

@@ -30,6 +30,11 @@ Result<Rehearsal> Rehearsal::Create(const ModelConfig& config,
     return PlanMemory(shape, backend, slots, tokens);
   };
   H1_ASSIGN_OR_RETURN(out.engine_, Engine::CreateWith(std::move(parts), options));
+  // Every worker probes the model that it has loaded: time, and often the most memory.
+  // Endless answers: this backend takes the last step of a prompt in steps for a generated one.
+  out.backend_->set_expected_tokens(1e6);
+  H1_RETURN_IF_ERROR(out.engine_->Probe().status());
+  out.probe_seconds_ = out.backend_->seconds().total();
   return out;
 }
 

@@ -36,10 +36,13 @@ class Rehearsal {
 
   /// `expected_tokens`: of a generation, its end included.
   Result<Rehearsed> Run(std::span<const EngineRequest> requests, double expected_tokens);
-  /// The most that any Run needs.
+  /// The most that the probes of a loaded model (engine.h) or any Run needs.
   MemoryPlan memory() const { return engine_->planned_memory(); }
+  /// What the probes take, before a worker asks for work.
+  double probe_seconds() const { return probe_seconds_; }
 
  private:
+  double probe_seconds_ = 0;
   std::shared_ptr<CountingBackend> backend_;
   std::unique_ptr<Engine> engine_;
 };

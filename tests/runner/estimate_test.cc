@@ -186,6 +186,23 @@ TEST(Rehearsal, AnswersHaveTheExpectedLength) {
   EXPECT_LE(rehearsal.memory().kv, most.kv);
 }
 
+/// A worker probes what it has loaded: six sequences and their shared prefix, also before a run
+/// that holds one at a time. (Their memory stays with the backend: it is in the worker's peak.)
+TEST(Rehearsal, TheProbesOfALoadedModelCount) {
+  const Checkpoint model = Checkpoint::Open(testing::SourceDir() / "demo/models/toy").value();
+  EngineOptions options;
+  options.max_length = 256;
+  options.max_batch = 1;
+  options.memory_bytes = std::int64_t{1} << 30;
+  Rehearsal rehearsal =
+      Rehearsal::Create(model.config(), testing::ToyTokenizer(), options, Round()).value();
+  EXPECT_GT(rehearsal.probe_seconds(), 0);
+  ASSERT_TRUE(rehearsal.Run(Generations(1, 8), 8).ok());
+  const MemoryPlan one = PlanMemory(model.config().shape, options.backend, 1, 16);
+  EXPECT_EQ(rehearsal.memory().state, 7 * one.state);
+  EXPECT_EQ(rehearsal.memory().workspace, one.workspace);
+}
+
 /// A prompt that cannot be held is told before the run.
 TEST(Rehearsal, WhatDoesNotFitIsRefused) {
   const Checkpoint model = Checkpoint::Open(testing::SourceDir() / "demo/models/toy").value();
