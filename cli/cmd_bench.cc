@@ -27,11 +27,13 @@ struct Options {
 };
 
 Json ToJson(const Options& options, const Backend& backend, const MachinePeak& peak,
-            const std::vector<Measurement>& rows, const std::string& gpu_name) {
+            const std::vector<Measurement>& rows, const std::string& gpu_name,
+            const std::string& kernels) {
   Json out;
   out.Set("model", options.model.empty() ? options.shape : options.model);
   out.Set("precision", PrecisionName(backend.options().precision));
   out.Set("identity", backend.Identity());
+  if (!kernels.empty()) out.Set("kernels", kernels);
   out.Set("threads", options.threads);
   out.Set("peak_method", peak.method);
   out.Set("prefill", options.work.prefill);
@@ -107,14 +109,15 @@ void PrintWaits(const Options& options, const std::vector<Measurement>& rows) {
 }
 
 void PrintTable(const Options& options, const Backend& backend, const MachinePeak& peak,
-                const std::vector<Measurement>& rows) {
+                const std::vector<Measurement>& rows, const std::string& kernels) {
   const FlopUnit unit(peak);
   fmt::print("{} {}, prompt {} tokens, {} steps of decode, median of {} (min to max)\n",
              options.model.empty() ? options.shape : options.model,
              PrecisionName(backend.options().precision), options.work.prefill, options.work.decode,
              options.work.repeat);
-  fmt::print("{}\nthis machine: {:.0f} {} in matrix products, {:.1f} GB/s from memory\n\n",
-             backend.Identity(), peak.gflops * unit.scale, unit.name, peak.gigabytes_per_second);
+  fmt::print("{}\n{}this machine: {:.0f} {} in matrix products, {:.1f} GB/s from memory\n\n",
+             backend.Identity(), kernels.empty() ? "" : fmt::format("kernels: {}\n", kernels),
+             peak.gflops * unit.scale, unit.name, peak.gigabytes_per_second);
   fmt::print("{:<8} {:>5} {:>10} {:>19} {:>9} {:>7} {:>7} {:>7}\n", "phase", "batch", "tokens/s",
              "min to max", unit.name, "of peak", "GB/s", "of peak");
   for (const Measurement& row : rows) {
@@ -201,7 +204,8 @@ Status RunBench(const Options& options) {
   H1_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, Load(options));
   H1_ASSIGN_OR_RETURN(const std::vector<Measurement> rows,
                       RunBenchWork(*backend, options.work, gpu.get()));
-  const Json json = ToJson(options, *backend, peak, rows, gpu ? gpu->Name() : "");
+  H1_ASSIGN_OR_RETURN(const std::string kernels, KernelPaths(device, backend->shape(), precision));
+  const Json json = ToJson(options, *backend, peak, rows, gpu ? gpu->Name() : "", kernels);
   if (!options.database.empty()) {
     H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store,
                         Store::Open(options.database, Store::Mode::kReadWrite));
@@ -210,7 +214,7 @@ Status RunBench(const Options& options) {
   if (options.json) {
     std::cout << WriteJson(json, 2) << '\n';
   } else {
-    PrintTable(options, *backend, peak, rows);
+    PrintTable(options, *backend, peak, rows, kernels);
   }
   return Status::Ok();
 }

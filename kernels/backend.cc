@@ -99,6 +99,15 @@ Result<std::optional<std::int64_t>> FreeDeviceMemory(Device device) {
   return std::optional<std::int64_t>(*free);
 }
 
+Result<std::string> KernelPaths(Device device, const ModelShape& shape, Precision precision) {
+  if (device == Device::kCpu) return std::string();
+#ifdef H1_HAVE_CUDA
+  if (device == Device::kCuda) return cuda::KernelPaths(shape, precision);
+#endif
+  if (device == Device::kCuda) return DeviceIdentity(device).status();
+  return cuda_emulated::KernelPaths(shape, precision);
+}
+
 Result<std::vector<ProductRate>> MeasureProducts(Device device,
                                                  [[maybe_unused]] const ModelShape& shape,
                                                  [[maybe_unused]] std::int64_t rows) {

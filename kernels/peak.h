@@ -17,6 +17,10 @@ struct MachinePeak {
 /// is cuBLASLt's where that library is installed; without it gflops is 0 and method says so.
 Result<MachinePeak> MeasurePeak(Device device, Precision precision, int threads);
 
+/// Which kernels such a model takes on the device ("gemm_wgmma, scan_chunked, …"), for people
+/// to read. Empty for the CPU, whose one set Identity() names.
+Result<std::string> KernelPaths(Device device, const ModelShape& shape, Precision precision);
+
 /// One matrix of a model: how fast our product of `rows` tokens is (bf16, the backend's kernel,
 /// results as the model takes them: fp32, added to the residual, or SwiGLU's) and the fastest that
 /// the library finds when it may choose any algorithm for exactly these sizes.

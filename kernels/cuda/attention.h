@@ -33,11 +33,11 @@ H1_DEVICE KeyAt<T> FindKey(const Dims& d, const StateLayout& layout, const Devic
           reinterpret_cast<const T*>(key + d.kv_heads * layout.head_bytes)};
 }
 
-/// Any head dimension to 256, in fp32 whatever T is: one warp a (row, head).
+/// The kernels that Attend (stages.h) chooses from. Any head dimension to 256, in fp32 whatever T
+/// is: one warp a (row, head).
 void AttendPlain(const StageContext& c, std::int64_t layer);
-/// Tensor cores, bf16, head dimensions 64 and 128; the second where StageContext::wgmma.
+/// Tensor cores, bf16, head dimensions 64 and 128.
 void AttendMma(const StageContext& c, std::int64_t layer);
-void AttendWgmma(const StageContext& c, std::int64_t layer);
-bool HasAttendMma(std::int64_t head_dim, std::int64_t group);
+void AttendWgmma(const StageContext& c, std::int64_t layer);  // sm_90a
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE

@@ -242,10 +242,6 @@ void Run(const StageContext& c, std::int64_t layer) {
 
 }  // namespace
 
-bool HasAttendMma(std::int64_t head_dim, std::int64_t group) {
-  return (head_dim == 64 || head_dim == 128) && group <= kQueryRows;
-}
-
 std::int64_t AttentionTileRows(const ModelShape& shape, bool) {
   return std::max<std::int64_t>(1, kQueryRows / (shape.heads / shape.kv_heads));
 }

@@ -79,12 +79,4 @@ void AttendPlain(const StageContext& c, std::int64_t layer) {
   }
 }
 
-void Attend(const StageContext& c, std::int64_t layer) {
-  if (c.bf16 && HasAttendMma(c.dims.head_dim, c.dims.heads / c.dims.kv_heads)) {
-    c.wgmma ? AttendWgmma(c, layer) : AttendMma(c, layer);
-  } else {
-    AttendPlain(c, layer);
-  }
-}
-
 }  // namespace h1bench::H1_CUDA_NAMESPACE

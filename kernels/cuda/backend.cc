@@ -58,7 +58,7 @@ class CudaBackend final : public Backend {
   Status Init(const ModelWeights& weights) {
     H1_ASSIGN_OR_RETURN(identity_, H1_CUDA_NAMESPACE::Identity());
     H1_ASSIGN_OR_RETURN(const DeviceFacts facts, QueryDevice());
-    gemm_ = GemmKindFor(bf16_, facts.major, facts.minor);
+    paths_ = ChoosePaths(Dims(shape_), bf16_, facts.capability());
     H1_ASSIGN_OR_RETURN(stream_, CreateStream());
     H1_ASSIGN_OR_RETURN(model_, UploadModel(shape_, weights, bf16_, stream_));
     H1_ASSIGN_OR_RETURN(work_, Workspace::Create(shape_, options_, stream_));
@@ -90,9 +90,8 @@ class CudaBackend final : public Backend {
     if (moved) recorded_.reset();
     const DeviceBatch tables =
         SendBatch(batch, tables_.host.bytes(), tables_.device.bytes(), stream_);
-    const StageContext context{
-        Dims(shape_), slots_.layout(),          tables, work_.buffers(), bf16_,
-        stream_,      gemm_ == GemmKind::kWgmma};
+    const StageContext context{Dims(shape_), slots_.layout(), tables, work_.buffers(),
+                               bf16_,        stream_,         paths_};
     Compute(context, batch);
     Synchronize(stream_);
     H1_RETURN_IF_ERROR(TakeError());
@@ -175,7 +174,7 @@ class CudaBackend final : public Backend {
     args.ldo = c.dims.wide;
     args.scale = w.in_scale;
     args.bias = w.in_bias;
-    Gemm(args, gemm_, stream_);
+    Gemm(args, paths_.products, stream_);
   }
 
   /// The residual rows at hand: all, or in the last layer the asked ones.
@@ -193,7 +192,7 @@ class CudaBackend final : public Backend {
     args.out = Residual(c, last);
     args.ldo = c.dims.hidden;
     args.bias = w.out_bias;
-    Gemm(args, gemm_, stream_);
+    Gemm(args, paths_.products, stream_);
   }
 
   void AddMlp(const StageContext& c, const LayerPointers& w, bool last) const {
@@ -207,7 +206,7 @@ class CudaBackend final : public Backend {
     up.bias = w.gate_bias;
     up.bias_up = w.up_bias;
     up.factor = shape_.mlp_multipliers[0];
-    Gemm(up, gemm_, stream_);
+    Gemm(up, paths_.products, stream_);
     GemmArgs down =
         Product(c.buffers.swiglu, w.down, Rows(c, last), c.dims.hidden, c.dims.intermediate);
     down.epilogue = Epilogue::kAdd;
@@ -215,7 +214,7 @@ class CudaBackend final : public Backend {
     down.ldo = c.dims.hidden;
     down.bias = w.down_bias;
     down.factor = shape_.mlp_multipliers[1];
-    Gemm(down, gemm_, stream_);
+    Gemm(down, paths_.products, stream_);
   }
 
   /// Final norm, vocabulary product and answers of the asked rows, kLogitRows at a time.
@@ -229,7 +228,7 @@ class CudaBackend final : public Backend {
                               model_.head, count, c.dims.vocab, c.dims.hidden);
       args.out = c.buffers.logits;
       args.ldo = c.dims.vocab;
-      Gemm(args, gemm_, stream_);
+      Gemm(args, paths_.products, stream_);
       Head(c, first, count, answers_.device.as<HeadRow>(), targets_.device.as<float>());
       CopyFullRows(c, batch, first, count);
     }
@@ -264,7 +263,7 @@ class CudaBackend final : public Backend {
   ModelShape shape_;
   BackendOptions options_;
   bool bf16_;
-  GemmKind gemm_ = GemmKind::kPlain;
+  Paths paths_;
   std::string identity_;
   Stream stream_{};
   DeviceModel model_;
@@ -326,6 +325,11 @@ Result<std::string> Identity() {
       "cuda {}; sm_{}{}; {} multiprocessors; driver {}, runtime {}; own products, no "
       "cuBLASLt",
       facts.name, facts.major, facts.minor, facts.multiprocessors, facts.driver, facts.runtime);
+}
+
+Result<std::string> KernelPaths(const ModelShape& shape, Precision precision) {
+  H1_ASSIGN_OR_RETURN(const DeviceFacts facts, QueryDevice());
+  return DescribePaths(Dims(shape), precision == Precision::kBf16, facts.capability());
 }
 
 Result<std::int64_t> FreeMemory() {

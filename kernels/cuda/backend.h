@@ -14,6 +14,8 @@ MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, st
 double StateTraffic(const ModelShape& shape, const BackendOptions& options);
 /// kUnavailable with the reason when there is no usable GPU.
 Result<std::string> Identity();
+/// The table's choice for such a model on this card (paths.h).
+Result<std::string> KernelPaths(const ModelShape& shape, Precision precision);
 /// Bytes of the device that are free now.
 Result<std::int64_t> FreeMemory();
 Result<MachinePeak> MeasurePeak(Precision precision);
@@ -26,6 +28,7 @@ MemoryPlan PlanMemory(const ModelShape& shape, const BackendOptions& options, st
                       std::int64_t tokens);
 double StateTraffic(const ModelShape& shape, const BackendOptions& options);
 Result<std::string> Identity();
+Result<std::string> KernelPaths(const ModelShape& shape, Precision precision);
 Result<std::int64_t> FreeMemory();
 }  // namespace cuda_emulated
 }  // namespace h1bench

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/status.h"
-#include "kernels/cuda/platform.h"
+#include "kernels/cuda/paths.h"
 
 /// The device as the backend's host code sees it: memory, copies, one stream, facts. Failures of
 /// asynchronous calls are noted and asked for once, at the end of a Forward.
@@ -20,6 +20,7 @@ struct DeviceFacts {
   int major = 0, minor = 0;  // compute capability
   std::int64_t memory_bytes = 0, free_bytes = 0;
   std::string driver, runtime;  // "13.0"
+  Capability capability() const { return {major, minor, HasSm90aCode()}; }
 };
 /// Facts of device 0; kUnavailable with the reason when there is none.
 Result<DeviceFacts> QueryDevice();
@@ -107,7 +108,7 @@ class Graph {
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
   ~Graph() { Clear(); }
-  /// False where there are no graphs (emulation) or kernels are timed one by one: run them then.
+  /// False with H1BENCH_CUDA_NO_GRAPHS set or where kernels are timed one by one: run them then.
   static bool Available();
   static void BeginCapture(Stream stream);
   void EndCapture(Stream stream);
@@ -117,7 +118,9 @@ class Graph {
 
  private:
   bool ready_ = false;
-#ifndef H1_CUDA_EMULATION
+#ifdef H1_CUDA_EMULATION
+  emulation::Work work_;
+#else
   cudaGraphExec_t graph_ = nullptr;
 #endif
 };

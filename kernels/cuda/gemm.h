@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/cuda/numerics.h"
+#include "kernels/cuda/paths.h"
 
 /// Matrix products: out (rows, n) = in (rows, k) * weight (n, k)^T. Weights lie on the M side of
 /// the tensor cores and tokens on the N side, so that every number of tokens uses one instruction
@@ -34,16 +35,9 @@ struct GemmArgs {
 /// Row of the packed weight that holds row i of gate (up: + 8).
 H1_HOST_DEVICE std::int64_t SwiGluRow(std::int64_t i) { return i / 8 * 16 + i % 8; }
 
-/// Which kernels multiply: a property of the device, never of a call, as their bits may differ.
-enum class GemmKind {
-  kPlain,  // fp32, and the twin that the others are tested against
-  kMma,    // bf16 from sm_80 on
-  kWgmma,  // bf16 on sm_90a
-};
-/// The table: fp32 is kPlain; bf16 is kWgmma on compute capability 9.0, else kMma.
-GemmKind GemmKindFor(bool bf16, int major, int minor);
-/// One product on the stream. `bf16` says what inputs and weights are.
-void Gemm(const GemmArgs& args, GemmKind kind, Stream stream);
+/// One product on the stream by Paths::products: inputs and weights are fp32 for the plain kernel,
+/// else bf16.
+void Gemm(const GemmArgs& args, Path path, Stream stream);
 
 /// The kernels by themselves, for tests and benchmarks.
 void GemmPlain(const GemmArgs& args, bool bf16, Stream stream);  // SIMT, fp32 chain

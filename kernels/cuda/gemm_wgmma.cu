@@ -166,6 +166,8 @@ __global__ void __launch_bounds__(kThreads, kTokens > 64 ? 1 : 2)
     FinishTile<kTokens>(a, place.token * kTokens, n0 + warp * 16 + lane / 4, end, lane, sum);
   }
   if (kWide && cut.by_copies && thread % 128 == 0) StoreWait();
+#else
+  __trap();  // the table does not choose it where this was compiled for
 #endif
 }
 

@@ -11,9 +11,8 @@ inline constexpr std::int64_t kPageTokens = 64;
 inline constexpr int kChunk = 64;
 inline constexpr std::int64_t kKept = 16;
 
-/// Whether the SSM of such a model runs in chunks on the tensor cores: bf16, a state of 128 or 256,
-/// heads of a multiple of 64, rows that copies of 16 bytes fit. By model and precision alone, as
-/// the two ways keep different state and give different bits.
+/// Whether the table (paths.h) has the SSM of such a model run in chunks on the tensor cores. By
+/// model and precision alone: slots and memory plans follow from it, and need no card.
 bool HasScanChunked(const ModelShape& shape, bool bf16);
 
 struct StateLayout {

@@ -157,10 +157,10 @@ __global__ void __launch_bounds__(kThreads)
   });
 }
 
-/// Calls f<kFours> for rows of `size`, by the size alone; false: no such rows.
+/// Calls f<kFours> for rows of `size`, by the size alone.
 template <typename Function>
-bool ByFours(std::int64_t size, const Function& f) {
-  if (size % 4 != 0 || size > 8 * 4 * kThreads) return false;
+void ByFours(std::int64_t size, const Function& f) {
+  static_assert(kLongestFours == 8 * 4 * kThreads);
   if (size <= 2 * 4 * kThreads) {
     f.template operator()<2>();
   } else if (size <= 4 * 4 * kThreads) {
@@ -168,58 +168,60 @@ bool ByFours(std::int64_t size, const Function& f) {
   } else {
     f.template operator()<8>();
   }
-  return true;
 }
 
-template <typename T>
-void RunNorm(const StageContext& c, const float* x, const float* weight, std::int64_t rows,
-             T* normed) {
-  const LaunchShape shape{dim3(static_cast<unsigned>(rows)), dim3(kThreads)};
-  const std::int64_t hidden = c.dims.hidden, ldo = RoundUp(hidden, kPadK);
-  const bool fours = ByFours(hidden, [&]<int kFours>() {
-    Launch("norm", NormFoursKernel<T, kFours>, shape, c.stream, x, weight, hidden, c.dims.norm_eps,
-           normed, ldo);
-  });
-  if (!fours) {
-    Launch("norm", NormKernel<T>, shape, c.stream, x, weight, hidden, c.dims.norm_eps, normed, ldo);
+/// Calls f<T> for the products' input type.
+template <typename Function>
+void ByType(bool bf16, const Function& f) {
+  if (bf16) {
+    f.template operator()<Bf16>();
+  } else {
+    f.template operator()<float>();
   }
 }
 
-template <typename T>
-void RunGateNorm(const StageContext& c, const float* weight, T* mixed) {
+template <typename T, typename Kernel>
+void RunNorm(const char* name, Kernel kernel, const StageContext& c, const float* x, const float* weight,
+             std::int64_t rows, void* normed) {
+  const LaunchShape shape{dim3(static_cast<unsigned>(rows)), dim3(kThreads)};
+  const std::int64_t hidden = c.dims.hidden;
+  Launch(name, kernel, shape, c.stream, x, weight, hidden, c.dims.norm_eps,
+         static_cast<T*>(normed), RoundUp(hidden, kPadK));
+}
+
+template <typename T, typename Kernel>
+void RunGateNorm(const char* name, Kernel kernel, const StageContext& c, const LayerPointers& w) {
   const Dims& d = c.dims;
   const LaunchShape shape{
       dim3(static_cast<unsigned>(c.batch.rows), static_cast<unsigned>(d.ssm_groups)),
       dim3(kThreads)};
-  const std::int64_t ldo = RoundUp(d.ssm_inner + d.heads * d.head_dim, kPadK);
-  const auto run = [&](auto kernel) {
-    Launch("gate_norm", kernel, shape, c.stream, d, c.buffers.y, c.buffers.wide, weight, mixed, ldo);
-  };
-  const bool aligned = d.wide % 4 == 0 && d.z % 4 == 0;
-  if (!aligned || !ByFours(d.ssm_inner / d.ssm_groups, [&]<int kFours>() {
-        run(GateNormFoursKernel<T, kFours>);
-      })) {
-    run(GateNormKernel<T>);
-  }
+  Launch(name, kernel, shape, c.stream, d, c.buffers.y, c.buffers.wide, w.ssm_norm,
+         static_cast<T*>(c.buffers.mixed), RoundUp(d.ssm_inner + d.heads * d.head_dim, kPadK));
 }
 
 }  // namespace
 
-void RmsNorm(const StageContext& c, const float* x, const float* weight, std::int64_t rows,
-             void* normed) {
-  if (c.bf16) {
-    RunNorm(c, x, weight, rows, static_cast<Bf16*>(normed));
-  } else {
-    RunNorm(c, x, weight, rows, static_cast<float*>(normed));
-  }
+void NormPlain(const StageContext& c, const float* x, const float* weight, std::int64_t rows,
+               void* normed) {
+  ByType(c.bf16, [&]<typename T>() { RunNorm<T>("norm_plain", NormKernel<T>, c, x, weight, rows, normed); });
+}
+void NormFours(const StageContext& c, const float* x, const float* weight, std::int64_t rows,
+               void* normed) {
+  ByType(c.bf16, [&]<typename T>() {
+    ByFours(c.dims.hidden, [&]<int kFours>() {
+      RunNorm<T>("norm_fours", NormFoursKernel<T, kFours>, c, x, weight, rows, normed);
+    });
+  });
 }
 
-void GateNorm(const StageContext& c, const LayerPointers& w) {
-  if (c.bf16) {
-    RunGateNorm(c, w.ssm_norm, static_cast<Bf16*>(c.buffers.mixed));
-  } else {
-    RunGateNorm(c, w.ssm_norm, static_cast<float*>(c.buffers.mixed));
-  }
+void GateNormPlain(const StageContext& c, const LayerPointers& w) {
+  ByType(c.bf16, [&]<typename T>() { RunGateNorm<T>("gate_norm_plain", GateNormKernel<T>, c, w); });
+}
+void GateNormFours(const StageContext& c, const LayerPointers& w) {
+  ByType(c.bf16, [&]<typename T>() {
+    ByFours(c.dims.ssm_inner / c.dims.ssm_groups,
+            [&]<int kFours>() { RunGateNorm<T>("gate_norm_fours", GateNormFoursKernel<T, kFours>, c, w); });
+  });
 }
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE

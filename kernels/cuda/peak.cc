@@ -10,7 +10,7 @@
 
 #include "kernels/cuda/backend.h"
 #include "kernels/cuda/device.h"
-#include "kernels/cuda/gemm.h"
+#include "kernels/cuda/stages.h"
 
 namespace h1bench::cuda {
 namespace {
@@ -156,14 +156,14 @@ double LibraryRate(CublasLt& lt, const Product& p, cudaDataType_t result, Stream
 }
 
 /// GFLOP/s of the kernel that the backend takes.
-double OwnRate(const Product& p, GemmKind kind, Stream stream) {
+double OwnRate(const Product& p, Path path, Stream stream) {
   GemmArgs args;
   args.in = p.in.bytes(), args.weight = p.weight.bytes();
   args.rows = p.rows, args.n = p.n, args.k = p.k, args.ldi = RoundUp(p.k, kPadK);
   args.out = p.out.bytes(), args.epilogue = p.epilogue;
   const bool swiglu = p.epilogue == Epilogue::kSwiGlu;
   args.columns = p.n / 2, args.ldo = swiglu ? p.n / 2 : p.n;
-  const auto run = [&] { Gemm(args, kind, stream); };
+  const auto run = [&] { Gemm(args, path, stream); };
   run();
   return p.flops() / Fastest(5, stream, run) / 1e9;
 }
@@ -209,7 +209,7 @@ Result<std::vector<ProductRate>> MeasureProducts(const ModelShape& shape, std::i
   H1_ASSIGN_OR_RETURN(const Stream stream, CreateStream());
   CublasLt lt;
   const bool library = lt.Open();
-  const GemmKind kind = GemmKindFor(true, facts.major, facts.minor);
+  const Path path = ChoosePaths(Dims(shape), true, facts.capability()).products;
   const std::int64_t mixed = shape.ssm_inner + shape.query_rows();
   std::vector<ProductRate> out = {
       {"in", shape.in_proj_rows() + shape.query_rows() + 2 * shape.key_rows(), shape.hidden, rows},
@@ -221,7 +221,7 @@ Result<std::vector<ProductRate>> MeasureProducts(const ModelShape& shape, std::i
     product.epilogue = rate.name == "in"        ? Epilogue::kStore
                        : rate.name == "gate_up" ? Epilogue::kSwiGlu
                                                 : Epilogue::kAdd;
-    rate.gflops = OwnRate(product, kind, stream);
+    rate.gflops = OwnRate(product, path, stream);
     if (!library) continue;
     const bool halves = product.epilogue == Epilogue::kSwiGlu;
     rate.library_gflops = LibraryRate(lt, product, halves ? CUDA_R_16BF : CUDA_R_32F, stream);

@@ -56,15 +56,18 @@ struct LaunchShape {
 
 #ifdef H1_CUDA_EMULATION
 using Stream = int;
-/// Runs every thread of every block, in this call.
+/// Runs every thread of every block, in this call; or leaves that to a graph, with the arguments as
+/// they are now.
 template <typename... Params, typename... Args>
 void Launch(const char* name, void (*kernel)(Params...), const LaunchShape& shape, Stream,
             Args... args) {
-  const auto body = [&] { kernel(static_cast<Params>(args)...); };
-  emulation::Run(
-      name, shape.grid, shape.block, shape.shared_bytes, shape.threads == Threads::kTogether,
-      [](void* closure) { (*static_cast<decltype(body)*>(closure))(); },
-      const_cast<void*>(static_cast<const void*>(&body)));
+  emulation::Do([=] {
+    const auto body = [&] { kernel(static_cast<Params>(args)...); };
+    emulation::Run(
+        name, shape.grid, shape.block, shape.shared_bytes, shape.threads == Threads::kTogether,
+        [](void* closure) { (*static_cast<decltype(body)*>(closure))(); },
+        const_cast<void*>(static_cast<const void*>(&body)));
+  });
 }
 #else
 using Stream = cudaStream_t;

@@ -208,14 +208,9 @@ void PostInPlain(const StageContext& c, const LayerPointers& w, std::int64_t lay
   const LaunchShape rows{dim3(static_cast<unsigned>(c.batch.rows)), dim3(kThreads), 0,
                          Threads::kIndependent};
   EachPrecision(c, [&]<typename T, typename Conv>() {
-    Launch("post_in", PostInKernel<T, Conv>, rows, c.stream, c.dims, c.layout, c.batch, c.buffers,
+    Launch("post_in_plain", PostInKernel<T, Conv>, rows, c.stream, c.dims, c.layout, c.batch, c.buffers,
            w, layer);
   });
-}
-
-bool HasPostInFours(const Dims& d) {
-  return d.taps == 4 && d.channels % 4 == 0 && d.wide % 4 == 0 && d.x % 4 == 0 && d.q % 4 == 0 &&
-         d.k % 4 == 0 && d.v % 4 == 0 && d.head_dim % 8 == 0;
 }
 
 void PostInFours(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
@@ -234,14 +229,6 @@ void PostInFours(const StageContext& c, const LayerPointers& w, std::int64_t lay
       run(PostInFoursKernel<T, Conv, 8>, 8);
     }
   });
-}
-
-void PostIn(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
-  if (HasPostInFours(c.dims)) {
-    PostInFours(c, w, layer);
-  } else {
-    PostInPlain(c, w, layer);
-  }
 }
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE

@@ -115,7 +115,7 @@ void Run(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
   const LaunchShape shape{dim3(static_cast<unsigned>(CeilDiv(items * kWarp, kThreads)),
                                static_cast<unsigned>(c.batch.segment_count)),
                           dim3(kThreads)};
-  Launch("scan", ScanKernel<T, kColumns, kRows>, shape, c.stream, c.dims, c.layout, c.batch,
+  Launch("scan_plain", ScanKernel<T, kColumns, kRows>, shape, c.stream, c.dims, c.layout, c.batch,
          c.buffers, w.d_skip, layer,
          RoundUp(c.dims.ssm_inner + c.dims.heads * c.dims.head_dim, kPadK));
 }
@@ -136,16 +136,6 @@ void ScanPlain(const StageContext& c, const LayerPointers& w, std::int64_t layer
     Choose<Bf16>(c, w, layer);
   } else {
     Choose<float>(c, w, layer);
-  }
-}
-
-void Scan(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
-  if (c.layout.chunked) {
-    ScanChunked(c, w, layer);
-  } else if (HasScanStaged(c.dims)) {
-    ScanStaged(c, w, layer);
-  } else {
-    ScanPlain(c, w, layer);
   }
 }
 

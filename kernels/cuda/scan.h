@@ -43,12 +43,10 @@ H1_DEVICE int RowOfLane(int lane) {
 
 /// Any shape with N to 512, loads straight from memory.
 void ScanPlain(const StageContext& c, const LayerPointers& w, std::int64_t layer);
-/// N of 128 or 256 and P a multiple of a block's rows (HasScanStaged): tokens come through shared
-/// memory in eights.
+/// N of 128 or 256 and P a multiple of a block's rows: tokens come through shared memory in eights.
 void ScanStaged(const StageContext& c, const LayerPointers& w, std::int64_t layer);
-bool HasScanStaged(const Dims& dims);
-/// HasScanChunked in layout.h: chunks on the tensor cores; a slot keeps the last whole chunk's
-/// state and the open chunk's inputs, which every call goes through again.
+/// Chunks on the tensor cores; a slot keeps the last whole chunk's state and the open chunk's
+/// inputs, which every call goes through again.
 void ScanChunked(const StageContext& c, const LayerPointers& w, std::int64_t layer);
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE

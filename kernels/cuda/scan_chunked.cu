@@ -324,12 +324,6 @@ void Run(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
 
 }  // namespace
 
-bool HasScanChunked(const ModelShape& s, bool bf16) {
-  const Dims d(s);
-  return bf16 && (s.ssm_state == 128 || s.ssm_state == 256) && s.ssm_head_dim % kColumns == 0 &&
-         d.channels % 8 == 0 && d.wide % 2 == 0 && d.z % 2 == 0;
-}
-
 void ScanChunked(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
   const bool step = c.batch.rows == c.batch.segment_count;  // every segment is one row
   if (c.dims.ssm_state == 128) {

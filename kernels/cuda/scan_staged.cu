@@ -185,12 +185,6 @@ void Choose(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
 
 }  // namespace
 
-bool HasScanStaged(const Dims& d) {
-  const bool aligned = d.channels % 4 == 0 && d.wide % 4 == 0 && d.z % 4 == 0;  // copies of 16 bytes
-  return aligned && ((d.ssm_state == 128 && d.ssm_head_dim % 64 == 0) ||
-                     (d.ssm_state == 256 && d.ssm_head_dim % 32 == 0));
-}
-
 void ScanStaged(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
   if (c.bf16) {
     Choose<Bf16>(c, w, layer);

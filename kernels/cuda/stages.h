@@ -1,10 +1,12 @@
 #pragma once
 
 #include "kernels/cuda/gemm.h"
+#include "kernels/cuda/paths.h"
 #include "kernels/cuda/tables.h"
 
-/// The stages of a Forward between the matrix products. Each is one kernel (or a small choice of
-/// them); a row's or head's numbers never depend on what else is in the batch.
+/// The stages of a Forward between the matrix products. Each is one kernel, or those of paths.h of
+/// which StageContext::paths names one; a row's or head's numbers never depend on what else is in
+/// the batch.
 namespace h1bench::H1_CUDA_NAMESPACE {
 
 /// Numbers of a model that the kernels need, by value.
@@ -43,6 +45,9 @@ struct Buffers {
   float* logits;      // (kLogitRows, vocab)
 };
 
+/// Longest row that the norms' kernels for rows of fours hold in registers.
+inline constexpr std::int64_t kLongestFours = 8192;
+
 /// Rows of logits that are computed together.
 inline constexpr std::int64_t kLogitRows = 128;
 
@@ -53,7 +58,7 @@ struct StageContext {
   Buffers buffers;
   bool bf16;
   Stream stream;
-  bool wgmma = false;  // the card has warpgroup products (sm_90a): kernels that use them run
+  Paths paths = {};  // the kernels that this model takes on this card
 };
 
 /// Residual stream = embedding row * multiplier; cos and sin of every row's RoPE angles, in double.
@@ -61,19 +66,25 @@ void Embed(const StageContext& c, const void* table, double rope_base);
 /// normed = x * rsqrt(mean(x^2) + eps) * weight
 void RmsNorm(const StageContext& c, const float* x, const float* weight, std::int64_t rows,
              void* normed);
+/// Its two kernels: for any row, and for rows of fours to kLongestFours.
+void NormPlain(const StageContext& c, const float* x, const float* weight, std::int64_t rows,
+               void* normed);
+void NormFours(const StageContext& c, const float* x, const float* weight, std::int64_t rows,
+               void* normed);
 /// From the wide product's rows: conv + silu, time steps, RoPE, keys and values to the rows.
 void PostIn(const StageContext& c, const LayerPointers& w, std::int64_t layer);
 /// Its two kernels, with the same bits: for any shape, and where rows are of fours and taps four.
 void PostInPlain(const StageContext& c, const LayerPointers& w, std::int64_t layer);
 void PostInFours(const StageContext& c, const LayerPointers& w, std::int64_t layer);
-bool HasPostInFours(const Dims& dims);
 /// The SSM recurrence, its gate (unless there is a norm), into the first columns of mixed.
 void Scan(const StageContext& c, const LayerPointers& w, std::int64_t layer);
 /// What kept segments leave for later calls: keys and values to the pages, recent inputs. After the
 /// scan and the attention, which still read what lies there.
 void Keep(const StageContext& c, std::int64_t layer);
-/// Gate and norm for models with a gated norm.
+/// Gate and norm for models with a gated norm; its two kernels as RmsNorm's.
 void GateNorm(const StageContext& c, const LayerPointers& w);
+void GateNormPlain(const StageContext& c, const LayerPointers& w);
+void GateNormFours(const StageContext& c, const LayerPointers& w);
 /// Causal attention into the last columns of mixed.
 void Attend(const StageContext& c, std::int64_t layer);
 /// Rows of a segment that an attention tile takes.

@@ -125,6 +125,8 @@ TEST_F(EngineCommands, BenchTakesTheShapeOfAConfig) {
   const auto json = ParseJson(run.output);
   ASSERT_TRUE(json.ok()) << run.output;
   EXPECT_EQ(json->Find("identity")->as_string().find("cuda emulated"), 0U);
+  EXPECT_EQ(json->Find("kernels")->as_string().find("gemm_mma, scan_"), 0U)
+      << json->Find("kernels")->as_string();
   EXPECT_EQ(json->Find("rows")->as_array().size(), 2U);
   const ProgramResult refused = Program({"bench", "--shape", "no_such.json"});
   EXPECT_NE(refused.exit_code, 0);

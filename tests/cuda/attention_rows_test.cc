@@ -230,6 +230,9 @@ TEST(SlowCudaAttentionRows, TheLastOf262144Positions) {
   // Outputs are means of many values: a tenth of one in size.
   EXPECT_LE(testing::WorstError(run(AttendPlain), expected), 2e-3);
   EXPECT_LE(testing::WorstError(run(AttendMma), expected), 2e-3);
+  if (testing::HasWgmma()) {
+    EXPECT_LE(testing::WorstError(run(AttendWgmma), expected), 2e-3);
+  }
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "kernels/common/convert.h"
-#include "kernels/cuda/device.h"
+#include "tests/cuda/card.h"
 
 namespace h1bench::H1_CUDA_NAMESPACE {
 namespace {
@@ -170,21 +170,13 @@ double Error(const Problem& p, std::int64_t before, const std::vector<std::uint1
   return worst / largest;
 }
 
-bool HasWgmma() {
-#ifdef H1_CUDA_EMULATION
-  return true;
-#else
-  const auto facts = QueryDevice();
-  return facts.ok() && facts->major == 9 && facts->minor == 0;
-#endif
-}
 struct Named {
   const char* name;
   Kernel run;
 };
 std::vector<Named> Kernels() {
   std::vector<Named> out = {{"plain", AttendPlain}, {"mma", AttendMma}};
-  if (HasWgmma()) out.push_back({"wgmma", AttendWgmma});
+  if (testing::HasWgmma()) out.push_back({"wgmma", AttendWgmma});
   return out;
 }
 

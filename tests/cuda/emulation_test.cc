@@ -132,6 +132,35 @@ TEST(Emulation, Shuffles) {
   SetThreadOrder(ThreadOrder::kForward);
 }
 
+/// Kernels and copies of a graph run when it is launched, each time, with the arguments they had
+/// when they were captured and what then lies there.
+void AddKernel(const int* from, int add, int* to) {
+  WaitForKernelBefore();
+  if (threadIdx.x == 0) *to += *from + add;
+}
+TEST(Emulation, AGraphRunsWhatWasCaptured) {
+  int in = 1, sum = 0, copy = -1, add = 10;
+  const auto step = [&] {
+    Launch("add", AddKernel, {dim3(1), dim3(32)}, 0, &in, add, &sum);
+    CopyToHost(&copy, &sum, sizeof sum, 0);
+  };
+  Graph graph;
+  Graph::BeginCapture(0);
+  step();
+  graph.EndCapture(0);
+  EXPECT_EQ(sum, 0);
+  EXPECT_EQ(copy, -1);
+  ASSERT_TRUE(graph.ready());
+  add = 1000;  // an argument: the graph keeps the old one
+  in = 2;      // memory: the graph reads the new
+  graph.Launch(0);
+  EXPECT_EQ(copy, 12);
+  graph.Launch(0);
+  EXPECT_EQ(copy, 24);
+  step();  // nothing is captured any more
+  EXPECT_EQ(copy, 1026);
+}
+
 TEST(Emulation, MemoryRunsOutAsOnACard) {
   emulation::SetMemoryLimit(1 << 20);
   const auto more = DeviceMemory::Allocate(2 << 20);

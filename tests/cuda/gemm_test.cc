@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "kernels/common/convert.h"
-#include "kernels/cuda/device.h"
+#include "tests/cuda/card.h"
 
 namespace h1bench::H1_CUDA_NAMESPACE {
 namespace {
@@ -112,15 +112,6 @@ void ExpectClose(const Problem& p, const std::vector<float>& got, Epilogue epilo
   EXPECT_LE(worst, bound) << p.rows << " x " << p.n << " x " << p.k;
 }
 
-bool HasWgmma() {
-#ifdef H1_CUDA_EMULATION
-  return true;
-#else
-  const auto facts = QueryDevice();
-  return facts.ok() && facts->major == 9 && facts->minor == 0;
-#endif
-}
-
 /// Every width, and heights below, at and above the 64 rows that a warpgroup has.
 constexpr WgmmaTile kTiles[] = {{16, 16}, {16, 128}, {32, 48},   {64, 32},  {64, 80},
                                 {64, 64}, {128, 48}, {128, 112}, {256, 64}, {256, 128}};
@@ -135,7 +126,7 @@ std::vector<Named> Kernels() {
       {"plain fp32", false, [](const GemmArgs& a) { GemmPlain(a, false, {}); }},
       {"plain bf16", true, [](const GemmArgs& a) { GemmPlain(a, true, {}); }},
       {"mma", true, [](const GemmArgs& a) { GemmMma(a, {}); }}};
-  if (HasWgmma()) {
+  if (testing::HasWgmma()) {
     for (const WgmmaTile& tile : kTiles)
       out.push_back({"wgmma", true, [tile](const GemmArgs& a) { GemmWgmma(a, tile, {}); }});
   }
@@ -190,7 +181,7 @@ TEST(CudaKernels, BitsDoNotDependOnTheTile) {
             << "rows past the end were written";
       }
     }
-    if (!HasWgmma()) continue;
+    if (!testing::HasWgmma()) continue;
     const std::vector<float> wide = p.Run(
         [](const GemmArgs& a) {
           GemmWgmma(a, {256, 128}, {});

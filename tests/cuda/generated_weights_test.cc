@@ -6,17 +6,13 @@
 #include <vector>
 
 #include "kernels/backend.h"
-#include "kernels/cuda/platform.h"
 #include "runner/checkpoint/synthesize.h"
+#include "tests/cuda/card.h"
 
 namespace h1bench {
 namespace {
 
-#ifdef H1_CUDA_EMULATION
-constexpr Device kDevice = Device::kCudaEmulated;
-#else
-constexpr Device kDevice = Device::kCuda;
-#endif
+using testing::kDevice;
 
 /// Odd sizes everywhere: padded rows and columns must stay zero.
 ModelShape OddShape(bool tied) {

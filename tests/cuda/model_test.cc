@@ -9,17 +9,13 @@
 #include <random>
 
 #include "kernels/backend.h"
-#include "kernels/cuda/platform.h"
 #include "runner/checkpoint/synthesize.h"
+#include "tests/cuda/card.h"
 
 namespace h1bench {
 namespace {
 
-#ifdef H1_CUDA_EMULATION
-constexpr Device kDevice = Device::kCudaEmulated;
-#else
-constexpr Device kDevice = Device::kCuda;
-#endif
+using testing::kDevice;
 
 using Ids = std::vector<std::int32_t>;
 
@@ -203,6 +199,66 @@ TEST(SlowCudaLongContext, PiecesOfAnySizeGiveTheSameBits) {
 }
 
 #ifdef H1_CUDA_EMULATION
+/// The same backend as on Hopper: warpgroup products and attention.
+TEST_P(SlowCudaModels, HopperKernelsAgreeWithTheCpu) {
+  const testing::EmulatedCard hopper(9, 0);
+  const Ids ids = RandomIds(150, 1);
+  const Made cpu = Make(shape(), Device::kCpu, Precision::kFp32);
+  const Made cuda = Make(shape(), kDevice, Precision::kBf16);
+  EXPECT_NE(cuda.backend->Identity().find("sm_90"), std::string::npos);
+  const std::vector<float> whole = Logits(*cuda.backend, ids, 512);
+  EXPECT_LE(Error(whole, Logits(*cpu.backend, ids, 512)), 3e-2);
+  EXPECT_EQ(Logits(*cuda.backend, ids, 33), whole);
+}
+
+/// Device, multiprocessors, driver and runtime go into every request's key and every sample's line.
+TEST(CudaIdentity, NamesTheCardAndItsSoftware) {
+  EXPECT_EQ(*DeviceIdentity(kDevice),
+            "cuda emulated; sm_80; 4 multiprocessors; driver none, runtime none; own products, no "
+            "cuBLASLt");
+  const testing::EmulatedCard hopper(9, 0);
+  EXPECT_NE(DeviceIdentity(kDevice)->find("; sm_90; "), std::string::npos);
+}
+
+/// Decode steps that a graph replays give the bits of steps that are launched, while pages, chunks
+/// and the batch change under it.
+TEST_P(SlowCudaModels, ReplayedStepsGiveTheSameBits) {
+  const auto decode = [&](bool graphs) {
+    if (!graphs) setenv("H1BENCH_CUDA_NO_GRAPHS", "1", 1);
+    const Made cuda = Make(shape(), kDevice, Precision::kBf16);
+    std::vector<SlotId> slots;
+    for (std::uint32_t i = 0; i < 3; ++i) {
+      slots.push_back(*cuda.backend->Allocate(200));
+      const Ids prompt = RandomIds(55 + i * 4, 30 + i);
+      const Segment segment{slots.back(), prompt, {}, true};
+      EXPECT_TRUE(cuda.backend->Forward(std::span(&segment, 1)).ok());
+    }
+    const std::int64_t before = emulation::Replays();
+    std::vector<double> answers;
+    Ids next = {1, 2, 3};
+    for (int step = 0; step < 20; ++step) {
+      std::vector<Segment> segments;
+      for (std::size_t i = 0; i < slots.size(); ++i)
+        if (i > 0 || step < 15)  // the first sequence ends early
+          segments.push_back({slots[i], std::span(next).subspan(i, 1), {{0, {}, nullptr}}, true});
+      const auto result = cuda.backend->Forward(segments);
+      EXPECT_TRUE(result.ok()) << result.status().message();
+      const std::size_t first = slots.size() - result->size();
+      for (std::size_t i = 0; i < result->size(); ++i) {
+        answers.push_back((*result)[i].log_sum_exp);
+        next[first + i] = (*result)[i].argmax;
+      }
+    }
+    unsetenv("H1BENCH_CUDA_NO_GRAPHS");
+    return std::pair(answers, emulation::Replays() - before);
+  };
+  const auto [launched, none] = decode(false);
+  const auto [replayed, count] = decode(true);
+  EXPECT_EQ(none, 0);
+  EXPECT_GE(count, 12);
+  EXPECT_EQ(replayed, launched);
+}
+
 /// Kernels without races give the same bits whatever the order in which their threads run.
 TEST_P(SlowCudaModels, AnyThreadOrderGivesTheSameBits) {
   const Ids ids = RandomIds(20, 3);

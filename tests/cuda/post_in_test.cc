@@ -119,7 +119,7 @@ bool Same(const std::vector<T>& a, const std::vector<T>& b) {
 }
 
 TEST(CudaPostIn, FoursGiveThePlainKernelsBits) {
-  ASSERT_TRUE(HasPostInFours(Dims(Shape())));
+  ASSERT_EQ(ChoosePaths(Dims(Shape()), true, {}).post_in, Path::kPostInFours);
   // Few rows take one a thread; the last call has more than kFewRows, cut by segments anywhere.
   for (const std::vector<int>& rows : std::vector<std::vector<int>>{
            {1}, {7, 1, 1}, {8, 9}, {1, 2, 3, 4, 17}, {513}, {1, 300, 2, 6, 8, 200, 3, 1, 1}}) {

@@ -131,7 +131,7 @@ TEST(CudaScan, EveryKernelFollowsTheRecurrence) {
       SCOPED_TRACE(fmt::format("N {}, {} tokens", shape.ssm_state, tokens));
       const Problem p(shape, tokens);
       EXPECT_LE(Error(p, Scanned(p, ScanPlain, false)), kFp32);
-      ASSERT_TRUE(HasScanStaged(Dims(shape)));
+      ASSERT_EQ(ChoosePaths(Dims(shape), false, {}).scan, Path::kScanStaged);
       EXPECT_LE(Error(p, Scanned(p, ScanStaged, false)), kFp32);
       ASSERT_TRUE(HasScanChunked(shape, true));
       const double chunked = Error(p, Scanned(p, ScanChunked, true));
@@ -144,7 +144,8 @@ TEST(CudaScan, EveryKernelFollowsTheRecurrence) {
 /// Chunks lie where they lie from position 0, as far out as a context goes.
 TEST(CudaScan, TheGridIsTheSameAtTheEndOfALongContext) {
   const Problem p(Shape(4, 64, 1, 128), 150);
-  ASSERT_TRUE(HasScanStaged(Dims(p.shape)));  // two heads: rows that its copies cannot take
+  // Not with two heads: their rows are none that its copies can take.
+  ASSERT_EQ(ChoosePaths(Dims(p.shape), false, {}).scan, Path::kScanStaged);
   const std::vector<float> near = Scanned(p, ScanChunked, true);
   EXPECT_EQ(Scanned(p, ScanChunked, true, 262144 - 192), near);
   EXPECT_EQ(Scanned(p, ScanStaged, false, 262144 - 192), Scanned(p, ScanStaged, false));

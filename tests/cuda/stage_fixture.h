@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "kernels/common/convert.h"
-#include "kernels/cuda/device.h"
 #include "kernels/cuda/stages.h"
+#include "tests/cuda/card.h"
 
 /// A StageContext whose buffers have exactly their size and hold NaN until they are written, so
 /// that a single stage can be run on numbers that a test made.
@@ -83,7 +83,13 @@ struct Span {
 class Stage {
  public:
   Stage(const ModelShape& shape, bool bf16, const std::vector<Span>& spans)
-      : context{Dims(shape), StateLayout(shape, bf16), {}, {}, bf16, {}} {
+      : context{Dims(shape),
+                StateLayout(shape, bf16),
+                {},
+                {},
+                bf16,
+                {},
+                ChoosePaths(Dims(shape), bf16, Card())} {
     for (const Span& span : spans) Place(span);
     const std::int64_t rows = context.batch.rows, in = bf16 ? 2 : 4;
     const Dims& d = context.dims;

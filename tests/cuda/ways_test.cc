@@ -2,16 +2,12 @@
 // through the tensor-core attention and the scan by chunks, and in fp32 through the plain kernels.
 #include "tests/cuda/ways.h"
 
-#include "kernels/cuda/platform.h"
+#include "tests/cuda/card.h"
 
 namespace h1bench {
 namespace {
 
-#ifdef H1_CUDA_EMULATION
-constexpr Device kDevice = Device::kCudaEmulated;
-#else
-constexpr Device kDevice = Device::kCuda;
-#endif
+using testing::kDevice;
 
 ModelShape Tiny() {
   ModelShape s;

@@ -16,7 +16,8 @@ Result<DeviceFacts> QueryDevice() {
   DeviceFacts out;
   out.name = "emulated";
   out.multiprocessors = 4;
-  out.major = 8;
+  out.major = emulation::CapabilityMajor();
+  out.minor = emulation::CapabilityMinor();
   out.memory_bytes =
       emulation::MemoryLimit() > 0 ? emulation::MemoryLimit() : std::int64_t{8} << 30;
   out.free_bytes = out.memory_bytes - g_used;
@@ -55,23 +56,31 @@ HostMemory::~HostMemory() { std::free(data_); }
 
 Result<Stream> CreateStream() { return 0; }
 void DestroyStream(Stream) {}
-void CopyToDevice(void* to, const void* from, std::int64_t bytes, Stream) {
-  if (bytes > 0) std::memcpy(to, from, static_cast<std::size_t>(bytes));
+namespace {
+void Copy(void* to, const void* from, std::int64_t bytes) {
+  if (bytes == 0) return;
+  emulation::Do([=] { std::memcpy(to, from, static_cast<std::size_t>(bytes)); });
 }
-void CopyToHost(void* to, const void* from, std::int64_t bytes, Stream) {
-  if (bytes > 0) std::memcpy(to, from, static_cast<std::size_t>(bytes));
-}
-void CopyOnDevice(void* to, const void* from, std::int64_t bytes, Stream) {
-  if (bytes > 0) std::memcpy(to, from, static_cast<std::size_t>(bytes));
-}
+}  // namespace
+
+void CopyToDevice(void* to, const void* from, std::int64_t bytes, Stream) { Copy(to, from, bytes); }
+void CopyToHost(void* to, const void* from, std::int64_t bytes, Stream) { Copy(to, from, bytes); }
+void CopyOnDevice(void* to, const void* from, std::int64_t bytes, Stream) { Copy(to, from, bytes); }
 void FillZero(void* to, std::int64_t bytes, Stream) {
-  if (bytes > 0) std::memset(to, 0, static_cast<std::size_t>(bytes));
+  if (bytes == 0) return;
+  emulation::Do([=] { std::memset(to, 0, static_cast<std::size_t>(bytes)); });
 }
-bool Graph::Available() { return false; }
-void Graph::BeginCapture(Stream) {}
-void Graph::EndCapture(Stream) {}
-void Graph::Launch(Stream) const {}
-void Graph::Clear() { ready_ = false; }
+bool Graph::Available() { return std::getenv("H1BENCH_CUDA_NO_GRAPHS") == nullptr; }
+void Graph::BeginCapture(Stream) { emulation::BeginCapture(); }
+void Graph::EndCapture(Stream) {
+  work_ = emulation::EndCapture();
+  ready_ = true;
+}
+void Graph::Launch(Stream) const { emulation::Replay(work_); }
+void Graph::Clear() {
+  work_.clear();
+  ready_ = false;
+}
 void Synchronize(Stream) {}
 Status TakeError() { return Status::Ok(); }
 

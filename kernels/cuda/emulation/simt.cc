@@ -10,6 +10,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -28,6 +29,10 @@ constexpr int kWarpLanes = 32;
 
 ThreadOrder g_order = ThreadOrder::kForward;
 std::int64_t g_memory_limit = 0;
+int g_major = 8, g_minor = 0;
+thread_local bool g_capturing = false;
+thread_local Work g_captured;
+thread_local std::int64_t g_replays = 0;
 
 enum class Wait { kNone, kBlock, kNamed, kWarp, kPoll, kDone };
 
@@ -299,6 +304,24 @@ void RunBlock(dim3 grid, dim3 block, dim3 at, bool together) {
 void SetThreadOrder(ThreadOrder order) { g_order = order; }
 void SetMemoryLimit(std::int64_t bytes) { g_memory_limit = bytes; }
 std::int64_t MemoryLimit() { return g_memory_limit; }
+void SetCapability(int major, int minor) { g_major = major, g_minor = minor; }
+int CapabilityMajor() { return g_major; }
+int CapabilityMinor() { return g_minor; }
+
+void BeginCapture() {
+  g_captured.clear();
+  g_capturing = true;
+}
+Work EndCapture() {
+  g_capturing = false;
+  return std::exchange(g_captured, {});
+}
+void Replay(const Work& work) {
+  for (const auto& step : work) step();
+  ++g_replays;
+}
+std::int64_t Replays() { return g_replays; }
+Work* Capturing() { return g_capturing ? &g_captured : nullptr; }
 
 void Run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes, bool together,
          Body body, void* closure) {
@@ -330,6 +353,8 @@ void Run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes, bool
   machine.static_shared.clear();
   current = nullptr;
 }
+
+const char* LastKernel() { return machine.name; }
 
 void NoteWait() { machine.waited = true; }
 

@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <vector>
 
 #define __global__
 #define __device__
@@ -52,6 +54,30 @@ void SetThreadOrder(ThreadOrder order);
 void SetMemoryLimit(std::int64_t bytes);
 std::int64_t MemoryLimit();
 
+/// Compute capability of the emulated card, 8.0 unless set: which kernels a backend made from then
+/// on takes.
+void SetCapability(int major, int minor);
+int CapabilityMajor();
+int CapabilityMinor();
+
+/// What a stream was given while it was captured, in order: the host's form of a graph. Kernels and
+/// copies go through Do, which runs them, or while this thread captures only keeps them.
+using Work = std::vector<std::function<void()>>;
+void BeginCapture();
+Work EndCapture();
+Work* Capturing();  // null: nothing is captured
+/// Runs what was captured; Replays() counts such runs of this thread.
+void Replay(const Work& work);
+std::int64_t Replays();
+template <typename Function>
+void Do(Function work) {
+  if (Capturing() != nullptr) {
+    Capturing()->push_back(std::move(work));
+  } else {
+    work();
+  }
+}
+
 using Body = void (*)(void*);
 /// Runs a kernel: `body(closure)` is one thread.
 void Run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes, bool together,
@@ -59,6 +85,9 @@ void Run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes, bool
 
 /// Most bytes of a warp operation, and where they lie: each lane has two places, used in turn.
 inline constexpr std::size_t kExchange = 64;
+
+/// Name of the last kernel that this thread ran, for tests of which one it was.
+const char* LastKernel();
 
 /// What a running thread knows of itself.
 struct ThreadContext {
