@@ -70,6 +70,10 @@ void ExpectTheGoldenRun(const Limits& limits) {
   ASSERT_EQ(samples.Wait(), 0) << samples.err();
   const auto rows = ReadSamples(samples.out());
   ASSERT_EQ(std::ssize(rows), 3 * limits.mmlu + limits.generation * std::ssize(generating));
+  // What computed it goes with every response: device, multiprocessors, driver, runtime.
+  const std::string identity = *DeviceIdentity(testing::TestDevice());
+  for (const auto& [key, row] : rows)
+    EXPECT_NE(row.Find("timing")->Find("engine")->as_string().find(identity), std::string::npos);
 
   const auto mmlu = ParseJson(*ReadFile(golden / "mmlu_samples.json"));
   ASSERT_TRUE(mmlu.ok());
