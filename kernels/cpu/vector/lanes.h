@@ -117,8 +117,8 @@ H1_INLINE U RoundBf16(F x) {
 H1_INLINE F LoadBf16(const uint16_t* p) {
   H half;
   memcpy(&half, p, sizeof half);
-#if defined(__AVX512F__)  // the compiler makes two halves of it
-  return (F)((U)_mm512_cvtepu16_epi32((__m256i)half) << 16);
+#if defined(__AVX512F__)  // the compiler makes two halves of it; masked, as GCC 12 warns otherwise
+  return (F)((U)_mm512_maskz_cvtepu16_epi32(0xFFFF, (__m256i)half) << 16);
 #else
   return (F)(__builtin_convertvector(half, U) << 16);
 #endif
