@@ -82,15 +82,10 @@ class Planner {
       options.count_tokens = facts.count_tokens;
       options.cut_tokens = facts.cut_tokens;
       options.max_length = max_length;
-      if (!options.chat.empty() && !facts.chat.ok()) {
-        return facts.chat.WithContext(fmt::format("{}:{}: task {}: chat: {}",
-                                                  options_.suite_path.string(), entry.line,
-                                                  entry.name, options.chat));
-      }
+      if (!options.chat.empty() && !facts.chat.ok())
+        return InEntry(entry, facts.chat.WithContext("chat: " + options.chat));
       Result<std::unique_ptr<tasks::Task>> task = tasks::LoadTask(entry.task, options);
-      if (!task.ok())
-        return task.status().WithContext(
-            fmt::format("{}:{}: task {}", options_.suite_path.string(), entry.line, entry.name));
+      if (!task.ok()) return InEntry(entry, task.status());
       if (out.size() == plan_.tasks.size()) {  // the first model's: later ones share the row
         RunTaskRow row;
         row.name = entry.name;
@@ -103,6 +98,14 @@ class Planner {
       out.push_back(std::make_shared<const LoadedTask>(std::move(task).value()));
     }
     return Status::Ok();
+  }
+
+  /// A refusal with the entry that it is about; some name the task themselves.
+  Status InEntry(const SuiteTask& entry, const Status& status) const {
+    const std::string name = "task " + entry.name;
+    const Status named =
+        status.message().starts_with(name + ": ") ? status : status.WithContext(name);
+    return named.WithContext(fmt::format("{}:{}", options_.suite_path.string(), entry.line));
   }
 
   /// The task's own words with the engine's switches in its protocol line.

@@ -73,6 +73,24 @@ TEST(Planner, SamplesDoNotHoldTheirPrompts) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Planner, ARefusalNamesFileLineAndTaskOnce) {
+  const auto refusal = [](const std::string& task) {
+    const auto suite = ParseSuite("models: [{path: /a}]\ntasks:\n  - " + task + "\n", "/s.yaml");
+    EXPECT_TRUE(suite.ok()) << suite.status().message();
+    OneModel models;
+    PlanOptions options;
+    options.suite_path = "/s.yaml";
+    return MakePlan(*suite, models, options).status().message();
+  };
+  const std::string few = "niah: lengths: 40 tokens are too few for the question";
+  EXPECT_TRUE(refusal("{task: niah, lengths: [40]}").starts_with("/s.yaml:3: task " + few))
+      << refusal("{task: niah, lengths: [40]}");
+  EXPECT_TRUE(refusal("{task: niah, name: needles, lengths: [40]}")
+                  .starts_with("/s.yaml:3: task needles: task " + few));
+  EXPECT_TRUE(refusal("{task: niah, chat: single}")
+                  .starts_with("/s.yaml:3: task niah: chat: single: no chat template is known"));
+}
+
 // One folder under two limits: each variant has the lengths that it holds.
 TEST(Planner, LengthsBeyondAVariantsLimitAreNotDrawn) {
   const Plan plan = PlanOf(
