@@ -168,8 +168,6 @@ template <int kCount, typename Shared>
 H1_DEVICE void Write(const Dims& d, const Buffers& buffers, const Place& at, const Chunk& chunk,
                      int m, float skip, std::int64_t ldo, const Shared& shared,
                      const float2 (&z)[kCount * 4], const float (&y)[kCount][2][4]) {
-  Bf16* const mixed = static_cast<Bf16*>(buffers.mixed) + chunk.first_row * ldo + at.column;
-  float* const raw = buffers.y + chunk.first_row * d.ssm_inner + at.column;
   H1_UNROLL
   for (int i = 0; i < kCount * 4; ++i) {
     const PairPlace place(at, m, i);
@@ -179,11 +177,14 @@ H1_DEVICE void Write(const Dims& d, const Buffers& buffers, const Place& at, con
     const float* const sums = &y[i / 4][i % 2][i / 2 % 2 * 2];
     const float first = fmaf(skip, LowBf16(x), sums[0]);
     const float second = fmaf(skip, HighBf16(x), sums[1]);
+    // The chunk may begin before the batch's first row: only the whole sum is a place in it.
+    const std::int64_t row = chunk.first_row + place.t, column = at.column + place.column;
     if (d.gated_norm) {
-      *reinterpret_cast<float2*>(raw + place.t * d.ssm_inner + place.column) =
+      *reinterpret_cast<float2*>(buffers.y + row * d.ssm_inner + column) =
           make_float2(first, second);
     } else {
-      *reinterpret_cast<unsigned*>(mixed + place.t * ldo + place.column) =
+      Bf16* const mixed = static_cast<Bf16*>(buffers.mixed) + row * ldo + column;
+      *reinterpret_cast<unsigned*>(mixed) =
           PackBf16(first * Silu(z[i].x, Bf16{}) * d.ssm_out, second * Silu(z[i].y, Bf16{}) * d.ssm_out);
     }
   }
