@@ -180,11 +180,9 @@ const Command kScore("score", "Score stored responses again, without an engine",
   app.add_flag("--json", options->json, "Print the comparison as JSON");
   app.footer(
       "Extraction and scoring run anew on every stored response, under the next version; the "
-      "old scores\nstay in the database, reports take the newest, name its version and list what "
-      "the "
-      "earlier ones came to.\nModel folders are read only for their tokenizer, by tasks that fill "
-      "a "
-      "context length.\n"
+      "old scores\nstay in the database, reports take the newest, name its version and list "
+      "what the earlier ones came to.\nModel folders are read only for their tokenizer, by tasks "
+      "that fill a context length.\n"
       "Examples:\n  h1bench score --db sizes.db\n  h1bench score d3ab --db sizes.db --json");
   return [options] { return ScoreAgain(*options); };
 });

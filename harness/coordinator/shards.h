@@ -34,19 +34,20 @@ std::int64_t MaxNewTokens(const SampleRow& sample);
 /// Limits that give each of `workers` several shards, within bounds.
 ShardLimits ChooseLimits(const std::vector<SampleRow>& pending, std::int64_t workers);
 
+/// The prompt of a sample. A list of all samples does not hold their texts, which may be gigabytes:
+/// they come one by one.
+using PromptOf = std::function<Result<std::string>(const SampleRow&)>;
+/// From the database.
+PromptOf StoredPrompts(Store& store);
+
 /// Cuts samples into shards, most costly first (ties: in order of ids). A sample that lost one
 /// worker comes in a shard of at most 8, one that lost two comes alone: so the one that kills
 /// workers is poisoned and its neighbours are not. Samples with a request key that another one has
 /// are left out: its answer is theirs too. Answers that cost more than their prompts come up to 64
 /// together, whatever their tokens, as long as every worker gets its part: sequences of one lease
 /// are generated side by side, and a step takes nearly as long for one as for many.
-/// A list of all samples does not hold the texts of its prompts, which may be gigabytes: `prompt`
-/// gives them one by one.
-using PromptOf = std::function<Result<std::string>(const SampleRow&)>;
-/// From the database.
-PromptOf StoredPrompts(Store& store);
 Result<std::vector<Shard>> BuildShards(const std::vector<SampleRow>& pending,
-                                       const ShardLimits& limits, const PromptOf& prompt);
+                                       const ShardLimits& limits, const PromptOf& prompt_of);
 /// Of samples that hold their prompts.
 std::vector<Shard> BuildShards(const std::vector<SampleRow>& pending, const ShardLimits& limits);
 

@@ -14,10 +14,11 @@ inline constexpr int64_t kTileBlocks = kKvTile / kKvBlock;
 // Queries times vectors of keys or values whose sums stay in registers. Which numbers are computed
 // together changes no bits. Sums of 512 bits: 16 of 32 registers, a load and a broadcast for every
 // two multiply-adds of the port that is the limit; of 256: 8 of 16, as each vector is two of them.
+inline constexpr int kQueries = 4;
 #if defined(__AVX512F__)
-inline constexpr int kQueries = 4, kWide = 4;
+inline constexpr int kWide = 4;
 #else
-inline constexpr int kQueries = 4, kWide = 1;
+inline constexpr int kWide = 1;
 #endif
 
 struct Query {
@@ -78,8 +79,7 @@ H1_INLINE void AllScores(Query* const* queries, const Tile& tile, int64_t blocks
   for (; b < blocks; ++b) Scores<kCount, 1>(queries, tile, b, hd, scale);
 }
 
-/// The largest of 16 scores; keys past the query's position, of which `seen` lanes from 0 on are
-/// not, get a score of minus infinity.
+/// 16 scores of which the query sees the first `seen`; the others become minus infinity.
 H1_INLINE F HideUnseen(float* scores, int64_t seen) {
   const F s = Load(scores);
   if (seen >= kLanes) return s;
