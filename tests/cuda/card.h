@@ -4,6 +4,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cuda/device.h"
+#include "kernels/model.h"
 
 /// What a test runs on: the emulated card in test_cuda, in test_gpu the GPU.
 namespace h1bench::testing {
@@ -22,6 +23,16 @@ class EmulatedCard {
 #else
 inline constexpr Device kDevice = Device::kCuda;
 #endif
+
+/// The smallest model whose attention and scan run on the tensor cores.
+inline ModelShape SmallTensorShape(std::int64_t layers) {
+  ModelShape s;
+  s.vocab = 90, s.hidden = 32, s.intermediate = 40, s.layers = layers;
+  s.heads = 2, s.kv_heads = 1, s.head_dim = 64;
+  s.ssm_heads = 1, s.ssm_head_dim = 64, s.ssm_inner = 64, s.ssm_groups = 1, s.ssm_state = 128;
+  s.conv_taps = 4, s.chunk = 64, s.max_positions = 512;
+  return s;
+}
 
 }  // namespace h1bench::testing
 

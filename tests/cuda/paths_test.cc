@@ -5,11 +5,16 @@
 
 #include <algorithm>
 #include <map>
+#include <ostream>
 
 #include "runner/checkpoint/shapes.h"
 #include "tests/cuda/stage_fixture.h"
 
 namespace h1bench::H1_CUDA_NAMESPACE {
+
+/// For the tests' names, which would show the row's bytes.
+static void PrintTo(const PathRow& row, std::ostream* out) { *out << row.kernel; }
+
 namespace {
 
 using testing::FromDevice;

@@ -22,6 +22,26 @@
 /// What stands between a worker and its coordinator in the network scenarios.
 namespace h1bench::fault {
 
+/// A service of ours on a free port of the loopback, until it ends.
+class ProxyServer {
+ public:
+  explicit ProxyServer(grpc::Service& service) {
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(&service);
+    server_ = builder.BuildAndStart();
+    address_ = "127.0.0.1:" + std::to_string(port);
+  }
+  ~ProxyServer() { server_->Shutdown(std::chrono::system_clock::now()); }
+  ProxyServer(const ProxyServer&) = delete;
+  const std::string& address() const { return address_; }
+
+ private:
+  std::string address_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
 /// Hands every call on. `losses`: so many answers of each call are lost after the coordinator gave
 /// them; `twice`: every call reaches the coordinator two times.
 class CallProxy final : public v1::Coordinator::Service {
@@ -30,16 +50,8 @@ class CallProxy final : public v1::Coordinator::Service {
       : stub_(v1::Coordinator::NewStub(
             grpc::CreateChannel(coordinator, grpc::InsecureChannelCredentials()))),
         losses_(losses),
-        twice_(twice) {
-    grpc::ServerBuilder builder;
-    int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    builder.RegisterService(this);
-    server_ = builder.BuildAndStart();
-    address_ = "127.0.0.1:" + std::to_string(port);
-  }
-  ~CallProxy() override { server_->Shutdown(std::chrono::system_clock::now()); }
-  const std::string& address() const { return address_; }
+        twice_(twice) {}
+  const std::string& address() const { return server_.address(); }
   /// Answers that were lost, by call.
   std::map<std::string, int> lost() {
     const std::lock_guard lock(mutex_);
@@ -104,10 +116,9 @@ class CallProxy final : public v1::Coordinator::Service {
   std::unique_ptr<v1::Coordinator::Stub> stub_;
   const int losses_;
   const bool twice_;
-  std::string address_;
   std::mutex mutex_;
   std::map<std::string, int> lost_;
-  std::unique_ptr<grpc::Server> server_;
+  ProxyServer server_{*this};  // last: it calls what stands above
 };
 
 /// The calls of people, handed on; the first answer of each is lost.
@@ -115,16 +126,8 @@ class RunsProxy final : public v1::Runs::Service {
  public:
   explicit RunsProxy(const std::string& coordinator)
       : stub_(v1::Runs::NewStub(
-            grpc::CreateChannel(coordinator, grpc::InsecureChannelCredentials()))) {
-    grpc::ServerBuilder builder;
-    int port = 0;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    builder.RegisterService(this);
-    server_ = builder.BuildAndStart();
-    address_ = "127.0.0.1:" + std::to_string(port);
-  }
-  ~RunsProxy() override { server_->Shutdown(std::chrono::system_clock::now()); }
-  const std::string& address() const { return address_; }
+            grpc::CreateChannel(coordinator, grpc::InsecureChannelCredentials()))) {}
+  const std::string& address() const { return server_.address(); }
   /// Calls that came, by name.
   std::map<std::string, int> calls() {
     const std::lock_guard lock(mutex_);
@@ -168,10 +171,9 @@ class RunsProxy final : public v1::Runs::Service {
   }
 
   std::unique_ptr<v1::Runs::Stub> stub_;
-  std::string address_;
   std::mutex mutex_;
   std::map<std::string, int> calls_;
-  std::unique_ptr<grpc::Server> server_;
+  ProxyServer server_{*this};  // last: it calls what stands above
 };
 
 /// Bytes, there and back. After Blackhole() connections stay open and nothing comes through.

@@ -14,14 +14,7 @@ namespace {
 using testing::Digest;
 using testing::RunAll;
 
-ModelShape Tiny() {
-  ModelShape s;
-  s.vocab = 64, s.hidden = 32, s.intermediate = 40, s.layers = 1;
-  s.heads = 2, s.kv_heads = 1, s.head_dim = 64;
-  s.ssm_heads = 1, s.ssm_head_dim = 64, s.ssm_inner = 64, s.ssm_groups = 1, s.ssm_state = 128;
-  s.conv_taps = 4, s.chunk = 64, s.max_positions = 512;
-  return s;
-}
+ModelShape Tiny() { return testing::SmallTensorShape(1); }
 
 BackendOptions OnTheCard() {
   BackendOptions options;
