@@ -25,35 +25,45 @@ struct PanelShape {
   std::int64_t columns, step, number_bytes, bytes;
 };
 
-/// A row of a part, which is a column of the result, into its panel from `first` on along k.
-template <typename T>
-void Scatter(const std::vector<std::byte>& row, std::int64_t first, const PanelShape& shape,
-             std::int64_t column, std::byte* panel) {
-  const auto* from = reinterpret_cast<const T*>(row.data());
-  auto* to = reinterpret_cast<T*>(panel);
-  const auto count = static_cast<std::int64_t>(row.size() / sizeof(T));
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t k = first + i;
-    to[(k / shape.step * shape.columns + column) * shape.step + k % shape.step] = from[i];
+/// Columns of a panel that are laid out together: their rows of the weight lie side by side first.
+constexpr std::int64_t kTogether = 16;
+
+/// Row `row` of the weight, put together from the parts that have a piece of it, `to` being zeros.
+void PutTogether(std::span<const MatrixPart> parts, std::int64_t row, ActKind stored,
+                 std::int64_t number_bytes, std::byte* to) {
+  for (const MatrixPart& part : parts) {
+    const std::int64_t rows = part.view->shape[0], k = part.view->shape[1];
+    if (row < part.row || row >= part.row + rows) continue;
+    Convert(*part.view, (row - part.row) * k, k, stored, to + part.column * number_bytes);
   }
 }
 
-/// Rows of a part that lie in one panel, so that no two threads write to one cache line.
-void PackPart(const MatrixPart& part, std::int64_t panel, ActKind kind, const PanelShape& shape,
-              std::byte* to) {
-  const std::int64_t rows = part.view->shape[0], k = part.view->shape[1];
-  const std::int64_t first = std::max(part.row, panel * shape.columns);
-  const std::int64_t end = std::min(part.row + rows, (panel + 1) * shape.columns);
+/// kTogether rows, `stride` bytes apart, to as many columns of a panel, Unit after Unit: what one
+/// step along k takes of a row.
+template <typename Unit>
+void Interleave(const std::byte* rows, std::int64_t stride, std::int64_t units,
+                std::int64_t columns, std::byte* to) {
+  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(Unit));
+  for (std::int64_t unit = 0; unit < units; ++unit, to += columns * kBytes) {
+    for (std::int64_t row = 0; row < kTogether; ++row)
+      std::memcpy(to + row * kBytes, rows + row * stride + unit * kBytes, sizeof(Unit));
+  }
+}
+
+void PackPanel(std::span<const MatrixPart> parts, std::int64_t first_column, ActKind kind,
+               const PanelShape& shape, std::byte* panel) {
   const ActKind stored = shape.number_bytes == 2 ? ActKind::kBf16 : kind;
-  std::vector<std::byte> row(static_cast<std::size_t>(k * shape.number_bytes));
-  for (std::int64_t n = first; n < end; ++n) {
-    Convert(*part.view, (n - part.row) * k, k, stored, row.data());
-    const std::int64_t column = n - panel * shape.columns;
-    if (shape.number_bytes == 2) {
-      Scatter<std::uint16_t>(row, part.column, shape, column, to);
-    } else {
-      Scatter<float>(row, part.column, shape, column, to);
-    }
+  const std::int64_t unit_bytes = shape.step * shape.number_bytes;
+  const std::int64_t units = shape.bytes / (shape.columns * unit_bytes);
+  const std::int64_t stride = units * unit_bytes + 64;  // rows not all in one set of a cache
+  std::vector<std::byte> rows(static_cast<std::size_t>(kTogether * stride));
+  for (std::int64_t column = 0; column < shape.columns; column += kTogether) {
+    std::ranges::fill(rows, std::byte{0});
+    for (std::int64_t i = 0; i < kTogether; ++i)
+      PutTogether(parts, first_column + column + i, stored, shape.number_bytes,
+                  rows.data() + i * stride);
+    const auto interleave = unit_bytes == 4 ? Interleave<std::uint32_t> : Interleave<std::uint16_t>;
+    interleave(rows.data(), stride, units, shape.columns, panel + column * unit_bytes);
   }
 }
 
@@ -63,9 +73,7 @@ Linear::Linear(std::int64_t n, std::int64_t k, std::span<const MatrixPart> parts
     : n_(n), k_(k), kind_(kind), weight_(PackedBytes(n, k, kind)) {
   const PanelShape shape(k, kind);
   ParallelFor(weight_.size() / shape.bytes, [&](std::int64_t panel) {
-    std::byte* to = weight_.data() + panel * shape.bytes;
-    std::memset(to, 0, static_cast<std::size_t>(shape.bytes));
-    for (const MatrixPart& part : parts) PackPart(part, panel, kind, shape, to);
+    PackPanel(parts, panel * shape.columns, kind, shape, weight_.data() + panel * shape.bytes);
   });
 }
 
