@@ -39,27 +39,34 @@ void Rotate(float* v, const float* cos, const float* sin, std::int64_t half) {
   }
 }
 
+/// Key and value of one position into its block (table.h, kKvBlock), `step` numbers of a chain side
+/// by side. `last`: nobody writes the next position, so the partner of its value becomes 0.
 template <typename T, typename Round>
-void StoreKv(const float* k, const float* v, std::int64_t hd, std::int64_t lane, T* block,
-             Round round) {
-  for (std::int64_t i = 0; i < hd; ++i) block[i * kKvBlock + lane] = round(k[i]);
-  T* values = block + hd * kKvBlock + lane * PadLanes(hd);
-  for (std::int64_t i = 0; i < hd; ++i) values[i] = round(v[i]);
-  for (std::int64_t i = hd; i < PadLanes(hd); ++i) values[i] = T{};
+void StoreKv(const float* k, const float* v, std::int64_t hd, std::int64_t lane, std::int64_t step,
+             bool last, T* block, Round round) {
+  for (std::int64_t i = 0; i < hd; ++i)
+    block[(i / step * kKvBlock + lane) * step + i % step] = round(k[i]);
+  const std::int64_t padded = PadLanes(hd), place = lane % step;
+  T* values = block + hd * kKvBlock + (lane - place) * padded + place;
+  for (std::int64_t i = 0; i < hd; ++i) values[i * step] = round(v[i]);
+  for (std::int64_t i = hd; i < padded; ++i) values[i * step] = T{};
+  if (!last || place + 1 >= step) return;
+  for (std::int64_t i = 0; i < padded; ++i) values[i * step + 1] = T{};
 }
 
 void AppendKv(const LayerContext& c, const float* k, const float* v, std::int64_t row) {
   const std::int64_t position = c.batch.positions[static_cast<std::size_t>(row)],
-                     hd = c.shape.head_dim;
+                     hd = c.shape.head_dim, lane = position % kKvBlock;
   const BatchSegment& segment =
       c.batch.segments[static_cast<std::size_t>(c.batch.segment_of[static_cast<std::size_t>(row)])];
+  const bool last = row + 1 == segment.first_row + segment.rows;
   std::byte* block = segment.blocks[static_cast<std::size_t>(position / kKvBlock)];
   for (std::int64_t h = 0; h < c.shape.kv_heads; ++h, block += c.layout.kv_block_bytes) {
     if (c.layout.kv_bf16) {
-      StoreKv(k + h * hd, v + h * hd, hd, position % kKvBlock,
+      StoreKv(k + h * hd, v + h * hd, hd, lane, c.kernels.kv_step, last,
               reinterpret_cast<std::uint16_t*>(block), ToBf16);
     } else {
-      StoreKv(k + h * hd, v + h * hd, hd, position % kKvBlock, reinterpret_cast<float*>(block),
+      StoreKv(k + h * hd, v + h * hd, hd, lane, 1, last, reinterpret_cast<float*>(block),
               [](float value) { return value; });
     }
   }

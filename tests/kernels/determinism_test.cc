@@ -241,8 +241,9 @@ INSTANTIATE_TEST_SUITE_P(Models, Determinism,
                          CaseName);
 
 /// Over several KV tiles: 700 positions whole, in pieces of 1 and of 37, and from a fork at 129.
-TEST(LongDeterminism, TilesAndPieces) {
-  Runner runner("long", Precision::kFp32, 2);
+class LongDeterminism : public ::testing::TestWithParam<Precision> {};
+TEST_P(LongDeterminism, TilesAndPieces) {
+  Runner runner("long", GetParam(), 2);
   const testing::GoldenSequence golden =
       testing::ReadGolden(testing::GoldensDir() / "models/long", "a");
   const Ids ids(golden.ids.begin(), golden.ids.begin() + 700);
@@ -258,6 +259,10 @@ TEST(LongDeterminism, TilesAndPieces) {
     EXPECT_TRUE(SameBits(rows, whole, runner.vocab(), 0)) << piece;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Precisions, LongDeterminism,
+                         ::testing::Values(Precision::kFp32, Precision::kBf16),
+                         [](const auto& given) { return std::string(PrecisionName(given.param)); });
 
 }  // namespace
 }  // namespace h1bench

@@ -42,8 +42,10 @@ const VectorKernels& Kernels() {
 int64_t SsdScratch(int64_t state) { return (state + 2 * 64) * 16; }
 
 int64_t AttentionScratch(int64_t heads, int64_t head_dim) {
-  const int64_t padded = PadLanes(head_dim);
-  return kQueryRows * heads * (kKvTile + padded) + kKvTile * (head_dim + padded);
+  const int64_t padded = PadLanes(head_dim), queries = kQueryRows * heads;
+  // Beside scores and sums either a tile in fp32 or the queries in bf16.
+  const int64_t tile = kKvTile * (head_dim + padded), copies = queries * padded / 2;
+  return queries * (kKvTile + padded) + (tile > copies ? tile : copies);
 }
 
 }  // namespace h1bench::cpu

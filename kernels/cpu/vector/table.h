@@ -29,8 +29,9 @@ struct SsdArgs {
 };
 int64_t SsdScratch(int64_t state);
 
-inline constexpr int64_t kKvBlock =
-    16;  // keys that lie together: K as (hd, 16), then V as (16, hd padded to 16)
+/// Keys that lie together: K as (hd, 16), then V as (16, hd padded to 16). Where bf16 ones lie in
+/// pairs (VectorKernels::kv_step 2): K as (hd / 2, 16, 2), then V as (8, hd padded, 2).
+inline constexpr int64_t kKvBlock = 16;
 inline constexpr int64_t kKvTile = 128;    // keys of one softmax step, at absolute multiples
 inline constexpr int64_t kQueryRows = 32;  // rows of one attention task at most
 inline int64_t PadLanes(int64_t n) { return (n + 15) / 16 * 16; }
@@ -40,8 +41,10 @@ struct AttentionArgs {
   const float* q;  // rotated; head h of row r at q + r * q_stride + h * head_dim
   int64_t q_stride;
   int64_t rows, heads, head_dim;
-  int64_t first_position;     // position of row 0
-  const void* const* blocks;  // kv block b holds positions 16 b ... 16 b + 15
+  int64_t first_position;  // position of row 0
+  /// Block b holds positions 16 b ... 16 b + 15. What lies behind the last key may be anything, but
+  /// where values lie in pairs the last one's partner must be a finite number.
+  const void* const* blocks;
   bool kv_bf16;
   float scale;  // of the scores
   float out_scale;
@@ -93,6 +96,7 @@ struct VectorKernels {
   void (*product_f32)(const ProductArgs& args);
   void (*product_bf16)(const ProductArgs& args);
   ActKind bf16_kind;
+  int64_t kv_step;  // bf16 keys and values: numbers of one chain that lie together
   int64_t panel_columns;
   /// The multiply-adds of a product in `rounds` rounds on registers and the first cache alone;
   /// returns how many operations that were.

@@ -11,9 +11,11 @@ namespace h1bench::cpu::H1_ISA {
 #if defined(__AVX512BF16__)
 typedef Pairs Bf16Product;
 inline constexpr ActKind kBf16Kind = ActKind::kBf16;
+inline constexpr int64_t kKvStep = PairAttention::kStep;
 #else
 typedef Widened Bf16Product;
 inline constexpr ActKind kBf16Kind = ActKind::kF32Rounded;
+inline constexpr int64_t kKvStep = 1;
 #endif
 
 const VectorKernels kTable = {H1_ISA_NAME,
@@ -30,6 +32,7 @@ const VectorKernels kTable = {H1_ISA_NAME,
                               Product<Floats>,
                               Product<Bf16Product>,
                               kBf16Kind,
+                              kKvStep,
                               kPanel,
                               Registers<Floats>,
                               Registers<Bf16Product>,
