@@ -161,9 +161,13 @@ class Planner {
     cell.expected_tokens = ExpectedTokens(row, task, model, MaxNewTokens(SampleOf(*shards[0])));
     const std::size_t cells = input_.variants.size() * input_.tasks.size();
     Rehearsed sum;
-    for (const Shard* shard :
-         Choose(shards, bytes, std::max(kLeastBytesOfACell, kRehearsedBytes / cells))) {
-      H1_ASSIGN_OR_RETURN(const Rehearsed one, Rehearse(*shard, rehearsal, cell.expected_tokens));
+    const std::vector<const Shard*> chosen =
+        Choose(shards, bytes, std::max(kLeastBytesOfACell, kRehearsedBytes / cells));
+    H1_ASSIGN_OR_RETURN(const std::vector<Rehearsed> rehearsed,
+                        Rehearse(chosen, rehearsal, cell.expected_tokens));
+    for (std::size_t i = 0; i < chosen.size(); ++i) {
+      const Shard* const shard = chosen[i];
+      const Rehearsed& one = rehearsed[i];
       if (one.refused.code() == StatusCode::kResourceExhausted) {
         return one.refused.WithContext(fmt::format("not enough memory: {} {}, task {}",
                                                    row.model_name, row.precision, task.name));
@@ -199,14 +203,31 @@ class Planner {
           sum.seconds.generated / static_cast<double>(sum.generated_tokens);
   }
 
-  Result<Rehearsed> Rehearse(const Shard& shard, Rehearsal& rehearsal, double expected) const {
+  /// One after the other, as a worker gets them.
+  Result<std::vector<Rehearsed>> Rehearse(const std::vector<const Shard*>& shards,
+                                          Rehearsal& rehearsal, double expected) const {
+    Status failed;
+    std::size_t at = 0;
+    const auto next = [&]() -> std::vector<EngineRequest> {
+      if (at == shards.size()) return {};
+      Result<std::vector<EngineRequest>> requests = RequestsOf(*shards[at++]);
+      if (requests.ok()) return std::move(requests).value();
+      failed = requests.status();
+      return {};
+    };
+    Result<std::vector<Rehearsed>> rehearsed = rehearsal.Run(next, expected);
+    H1_RETURN_IF_ERROR(failed);
+    return rehearsed;
+  }
+
+  Result<std::vector<EngineRequest>> RequestsOf(const Shard& shard) const {
     std::vector<EngineRequest> requests;
     for (std::size_t i = 0; i < shard.samples.size(); ++i) {
       H1_ASSIGN_OR_RETURN(v1::Request wire, ToWire(SampleOf(shard, i)));
       H1_ASSIGN_OR_RETURN(*wire.mutable_context(), input_.prompt(SampleOf(shard, i)));
       requests.push_back(FromWire(wire, static_cast<std::int64_t>(i)));
     }
-    return rehearsal.Run(requests, expected);
+    return requests;
   }
 
   static bool NeedsJudge(const RunTaskRow& task) {

@@ -31,13 +31,8 @@ Status NotFinite() {
 }  // namespace
 
 Collector::Collector(std::span<const EngineRequest> requests, std::span<const Prepared> prepared,
-                     const Plan& plan, Time start, const Done& done,
-                     const std::function<void(Phase)>& on_forward)
-    : requests_(requests),
-      start_(start),
-      done_(done),
-      on_forward_(on_forward),
-      entries_(requests.size()) {
+                     const Plan& plan, Time start, const Done& done)
+    : requests_(requests), start_(start), done_(done), entries_(requests.size()) {
   for (std::size_t i = 0; i < requests.size(); ++i)
     if (prepared[i].status.ok()) Describe(entries_[i], requests[i], prepared[i], plan.reused[i]);
 }
@@ -97,10 +92,6 @@ void Collector::OnPrefilled(std::int32_t request, Time now) {
   Entry& entry = At(request);
   entry.response.prefill_seconds = Seconds(entry.first, now);
   entry.first_token = entry.last_token = now;
-}
-
-void Collector::OnForward(Phase phase) {
-  if (on_forward_) on_forward_(phase);
 }
 
 void Collector::OnToken(std::int32_t request, Time now) {

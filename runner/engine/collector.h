@@ -16,10 +16,9 @@ class Collector final : public Listener {
  public:
   /// Takes the response of request `index`; false: stop.
   using Done = std::function<bool(std::size_t index, EngineResponse)>;
-  /// All arguments must outlive it. `start`: when the Run began.
+  /// All arguments must outlive it. `start`: when the engine took the batch up.
   Collector(std::span<const EngineRequest> requests, std::span<const Prepared> prepared,
-            const Plan& plan, Time start, const Done& done,
-            const std::function<void(Phase)>& on_forward);
+            const Plan& plan, Time start, const Done& done);
 
   bool cancelled() const { return cancelled_; }  // `done` said stop
   /// Answers a request that cannot be computed.
@@ -27,7 +26,6 @@ class Collector final : public Listener {
 
   void OnStart(std::int32_t request, Time now) override;
   void OnLogProb(const Wanted& wanted, double log_prob, bool is_argmax, Time now) override;
-  void OnForward(Phase phase) override;
   void OnToken(std::int32_t request, Time now) override;
   void OnPrefilled(std::int32_t request, Time now) override;
   void OnGenerated(std::int32_t request, const Generation& generation, Time now) override;
@@ -49,7 +47,6 @@ class Collector final : public Listener {
   std::span<const EngineRequest> requests_;
   Time start_;
   const Done& done_;
-  const std::function<void(Phase)>& on_forward_;  // may be empty
   std::vector<Entry> entries_;
   bool cancelled_ = false;
 };

@@ -1,55 +1,19 @@
 #include "runner/engine/engine.h"
 
 #include <algorithm>
-#include <atomic>
-#include <numeric>
-#include <thread>
+#include <mutex>
 #include <utility>
 
-#include "runner/engine/collector.h"
-#include "runner/engine/generation.h"
+#include "runner/engine/batch.h"
 #include "runner/engine/memory.h"
-#include "runner/engine/plan.h"
-#include "runner/engine/prepare.h"
-#include "runner/engine/scheduler.h"
 #include "runner/engine/self_test.h"
+#include "runner/engine/session.h"
 
 namespace h1bench {
 namespace engine {
 namespace {
 
-using Time = Listener::Time;
 using PlanMemoryFunction = std::function<MemoryPlan(std::int64_t, std::int64_t)>;
-
-void PrepareShare(std::span<const EngineRequest> requests, const Rules& rules,
-                  std::atomic<std::size_t>& next, std::vector<Prepared>& prepared) {
-  for (std::size_t i = next++; i < requests.size(); i = next++)
-    prepared[i] = Prepare(requests[i], rules);
-}
-
-/// Tokenises in as many threads as the backend has. Which request met a limit of the tokenizer can
-/// only be told in one thread, so in that (never yet seen) case everything is done again in one.
-std::vector<Prepared> PrepareOnAllCores(std::span<const EngineRequest> requests, const Rules& rules,
-                                        int threads) {
-  constexpr std::size_t kRequestsPerThread = 16;
-  const std::uint64_t limit_hits = rules.tokenizer == nullptr ? 0 : rules.tokenizer->limit_hits();
-  std::vector<Prepared> prepared(requests.size());
-  std::atomic<std::size_t> next = 0;
-  {
-    if (threads < 1) threads = static_cast<int>(std::thread::hardware_concurrency());
-    const std::size_t helpers =
-        std::min(static_cast<std::size_t>(threads), requests.size() / kRequestsPerThread + 1) - 1;
-    std::vector<std::jthread> pool;
-    for (std::size_t i = 0; i < helpers; ++i)
-      pool.emplace_back([&] { PrepareShare(requests, rules, next, prepared); });
-    PrepareShare(requests, rules, next, prepared);
-  }
-  if (rules.tokenizer != nullptr && rules.tokenizer->limit_hits() != limit_hits) {
-    next = 0;
-    PrepareShare(requests, rules, next, prepared);
-  }
-  return prepared;
-}
 
 class RealEngine final : public Engine {
  public:
@@ -60,8 +24,8 @@ class RealEngine final : public Engine {
     used_ = parts_.backend->MemoryUsed();
   }
 
-  Status Run(std::span<const EngineRequest> requests,
-             const std::function<bool(EngineResponse)>& done) override;
+  std::unique_ptr<EngineBatch> Prepare(std::vector<EngineRequest> requests, int threads) override;
+  Status Serve(const WorkSource& source) override;
 
   MemoryPlan planned_memory() const override { return planned_; }
   MemoryPlan used_memory() const override { return used_; }
@@ -85,16 +49,9 @@ class RealEngine final : public Engine {
   }
 
  private:
-  /// What one way through the requests has to work with.
-  struct Pass {
-    std::span<const EngineRequest> requests;
-    std::int64_t slot_bytes;     // for all sequences together
-    std::int64_t longest_bytes;  // what the longest alone needs; set by the pass
-  };
-  Status RunPass(Pass& pass, Time start, const Collector::Done& done);
-  std::vector<Prepared> PrepareAll(std::span<const EngineRequest> requests);
+  Rules MakeRules() const;
   void CheckFits(Prepared& prepared) const;
-  void NotePlan(const Plan& plan, std::int64_t peak_slot_bytes);
+  void NotePlan(std::int64_t longest, std::int64_t peak_slot_bytes);
 
   std::int64_t SlotBytes(std::int64_t tokens) const {
     const MemoryPlan plan = parts_.plan_memory(1, tokens);
@@ -106,12 +63,13 @@ class RealEngine final : public Engine {
   std::int64_t budget_;           // bytes for everything
   std::int64_t fixed_bytes_ = 0;  // without slots
   std::int64_t peak_slot_bytes_ = 0;
+  std::mutex preparing_;
   Clock& clock_;
   MemoryPlan planned_, used_;
   EngineStats stats_;
 };
 
-std::vector<Prepared> RealEngine::PrepareAll(std::span<const EngineRequest> requests) {
+Rules RealEngine::MakeRules() const {
   Rules rules;
   rules.tokenizer = parts_.tokenizer.get();
   rules.max_length = options_.max_length;
@@ -119,11 +77,28 @@ std::vector<Prepared> RealEngine::PrepareAll(std::span<const EngineRequest> requ
   rules.bos_id = parts_.bos_id;
   rules.prefix_id = parts_.bos_id;
   if (!rules.prefix_id && !parts_.eos_ids.empty()) rules.prefix_id = parts_.eos_ids.front();
-  std::vector<Prepared> prepared =
-      PrepareOnAllCores(requests, rules, parts_.backend->options().threads);
-  for (Prepared& one : prepared)
+  return rules;
+}
+
+std::unique_ptr<EngineBatch> RealEngine::Prepare(std::vector<EngineRequest> requests, int threads) {
+  const std::lock_guard lock(preparing_);
+  const Listener::Time start = clock_.Steady();
+  auto batch = std::make_unique<Batch>();
+  if (threads < 1) threads = parts_.backend->options().threads;
+  batch->prepared = PrepareAll(requests, MakeRules(), threads);
+  for (Prepared& one : batch->prepared)
     if (one.status.ok()) CheckFits(one);
-  return prepared;
+  for (EngineRequest& request : requests) {
+    std::string().swap(request.context);
+    std::vector<std::int32_t>().swap(request.context_ids);
+  }
+  batch->requests = std::move(requests);
+  batch->slot_bytes_limit = budget_ - fixed_bytes_;
+  const auto slot_bytes = [this](std::int64_t tokens) { return SlotBytes(tokens); };
+  batch->plan =
+      BuildPlan(batch->prepared, PlanOptionsFor(options_, batch->slot_bytes_limit, slot_bytes));
+  batch->seconds = std::chrono::duration<double>(clock_.Steady() - start).count();
+  return batch;
 }
 
 /// One sequence alone must fit, else nothing would ever start it.
@@ -141,80 +116,19 @@ void RealEngine::CheckFits(Prepared& prepared) const {
   }
 }
 
-Status RealEngine::Run(std::span<const EngineRequest> requests,
-                       const std::function<bool(EngineResponse)>& done) {
-  const Time start = clock_.Steady();
-  std::vector<bool> answered(requests.size(), false);
-  std::vector<std::size_t> place(requests.size());  // of what is being run, in `requests`
-  std::iota(place.begin(), place.end(), std::size_t{0});
-  std::vector<EngineRequest> left;  // what a pass after the first runs
-  const Collector::Done answer = [&](std::size_t index, EngineResponse response) {
-    answered[place[index]] = true;
-    return done(std::move(response));
-  };
-  Pass pass{requests, budget_ - fixed_bytes_, 0};
-  for (;;) {
-    const Status status = RunPass(pass, start, answer);
-    if (status.code() != StatusCode::kResourceExhausted) return status;
-    ++stats_.out_of_memory;
-    if (pass.slot_bytes <= pass.longest_bytes) return status;
-    pass.slot_bytes = std::max(pass.longest_bytes, pass.slot_bytes / 2);
-    left.clear(), place.clear();
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-      if (answered[i]) continue;
-      place.push_back(i);
-      left.push_back(requests[i]);
-    }
-    pass.requests = left;
-  }
-}
-
-/// One way through: kResourceExhausted leaves no slot behind.
-Status RealEngine::RunPass(Pass& pass, Time start, const Collector::Done& done) {
-  const std::span<const EngineRequest> requests = pass.requests;
-  const Time prepare = clock_.Steady();
-  const std::vector<Prepared> prepared = PrepareAll(requests);
-  stats_.tokenize_seconds += std::chrono::duration<double>(clock_.Steady() - prepare).count();
+Status RealEngine::Serve(const WorkSource& source) {
   const auto slot_bytes = [this](std::int64_t tokens) { return SlotBytes(tokens); };
-  PlanOptions plan_options;
-  plan_options.share = options_.prefix_reuse;
-  plan_options.slot_bytes_limit = pass.slot_bytes;
-  plan_options.slot_bytes = slot_bytes;
-  const Plan plan = BuildPlan(prepared, plan_options);
-  stats_.sequence_tokens += plan.sequence_tokens;
-  pass.longest_bytes = 0;
-  for (const Node& node : plan.nodes)
-    pass.longest_bytes = std::max(pass.longest_bytes, SlotBytes(node.max_tokens));
-
-  std::vector<Generation> generations;
-  generations.reserve(requests.size());
-  for (const EngineRequest& request : requests)
-    generations.emplace_back(request, parts_.tokenizer.get(), parts_.eos_ids);
-  Collector collector(requests, prepared, plan, start, done, options_.on_forward);
-  for (std::size_t i = 0; i < requests.size(); ++i)
-    if (!prepared[i].status.ok()) collector.Refuse(i, prepared[i].status);
-
-  const SchedulerLimits limits{options_.max_batch, options_.prefill_chunk, pass.slot_bytes,
-                               slot_bytes};
-  Scheduler scheduler(*parts_.backend, clock_, limits, plan, generations, collector, stats_);
-  Status status;
-  while (status.ok() && !scheduler.done() && !collector.cancelled()) {
-    status = scheduler.Step();
-    const MemoryPlan now = parts_.backend->MemoryUsed();
-    if (now.total() > used_.total()) used_ = now;
-  }
-  NotePlan(plan, scheduler.peak_slot_bytes());
-  if (status.ok() && collector.cancelled())
-    return {StatusCode::kCancelled, "engine: stopped by the caller"};
+  Session session({parts_, options_, clock_, stats_, used_, budget_ - fixed_bytes_, slot_bytes});
+  const Status status = session.Run(source);
+  NotePlan(session.longest(), session.peak_slot_bytes());
   return status;
 }
 
-/// Splits the most that was reserved as the plan's arithmetic does.
-void RealEngine::NotePlan(const Plan& plan, std::int64_t peak_slot_bytes) {
+/// Splits the most that was reserved as the plan's arithmetic does. `longest`: tokens of the
+/// longest sequence.
+void RealEngine::NotePlan(std::int64_t longest, std::int64_t peak_slot_bytes) {
   if (peak_slot_bytes <= peak_slot_bytes_) return;
   peak_slot_bytes_ = peak_slot_bytes;
-  std::int64_t longest = 1;
-  for (const Node& node : plan.nodes) longest = std::max(longest, node.max_tokens);
   const MemoryPlan one = parts_.plan_memory(1, longest);
   planned_ = parts_.plan_memory(0, 0);
   // State is the same for every slot, so the number of slots gives its share; the rest is KV.
@@ -259,6 +173,18 @@ Status CheckBudget(std::int64_t budget, const PlanMemoryFunction& plan_memory) {
 
 const char* PhaseName(Phase phase) {
   return phase == Phase::kPrefill ? "prefill" : phase == Phase::kDecode ? "decode" : "mixed";
+}
+
+Status Engine::Run(std::span<const EngineRequest> requests,
+                   const std::function<bool(EngineResponse)>& done) {
+  bool stopped = false;
+  EngineWork work{Prepare({requests.begin(), requests.end()}, 0), [&](EngineResponse response) {
+                    stopped = !done(std::move(response)) || stopped;
+                    return !stopped;
+                  }};
+  H1_RETURN_IF_ERROR(Serve([&](bool) { return std::exchange(work, {}); }));
+  if (!stopped) return Status::Ok();
+  return {StatusCode::kCancelled, "engine: stopped by the caller"};
 }
 
 Result<std::unique_ptr<Engine>> Engine::CreateWith(EngineParts parts, const EngineOptions& options,

@@ -63,14 +63,16 @@ struct EngineResponse {
   std::vector<bool> is_greedy;
   /// The prompt is the context as fed to the model (with the first continuation's truncation);
   /// generated_tokens counts an EOS; truncated_tokens were cut from the prompt's left;
-  /// reused_tokens are those of the prompt that were computed for another sequence of the same Run.
+  /// reused_tokens are those of the prompt that were computed for another sequence of the same
+  /// batch.
   std::int64_t prompt_tokens = 0, generated_tokens = 0, truncated_tokens = 0, reused_tokens = 0;
   std::vector<std::int32_t> first_ids,
       last_ids;                             // at most 8 each of the prompt as fed to the model
   std::vector<std::int32_t> generated_ids;  // generate_until: every token sampled, EOS included
   std::string finish;                       // "stop", "eos", "length"; empty for loglikelihood
-  /// Queue: from Run() to the first Forward with a token of this request's own (a shared prefix
-  /// counts as waiting). Prefill: from there to the last prompt row. Decode: first to last token.
+  /// Queue: from when the engine took the batch up to the first Forward with a token of this
+  /// request's own (a shared prefix counts as waiting). Prefill: from there to the last prompt row.
+  /// Decode: first to last token.
   double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
   /// generate_until: microseconds from each generated token to the next, one fewer than tokens.
   /// The time to the first one is queue_seconds + prefill_seconds.
@@ -85,7 +87,8 @@ struct EngineStats {
   std::int64_t forks = 0;
   std::int64_t peak_slots = 0;
   std::int64_t out_of_memory = 0;  // times that the device had less than planned; see Run
-  double tokenize_seconds = 0, forward_seconds = 0;
+  double prepare_seconds = 0;      // of Prepare, for what Serve took up
+  double forward_seconds = 0;
   std::array<double, kPhases> phase_seconds{};  // of forward_seconds, by Phase
 };
 
@@ -101,9 +104,30 @@ struct EngineParts {
   std::function<MemoryPlan(std::int64_t slots, std::int64_t tokens)> plan_memory;
 };
 
+/// Requests made ready for a device by Engine::Prepare: ids instead of texts, and the plan of what
+/// is computed once for several of them.
+class EngineBatch {
+ public:
+  virtual ~EngineBatch() = default;
+  /// Prompt tokens that will be computed; 0 where nobody counts.
+  virtual std::int64_t tokens() const = 0;
+};
+
+/// A batch of the engine that prepared it, and who gets the answers.
+struct EngineWork {
+  std::unique_ptr<EngineBatch> batch;  // null: no work
+  /// Called once for each request as it is answered, in any order, on the thread of Serve; false:
+  /// the rest of this batch is dropped.
+  std::function<bool(EngineResponse)> done;
+};
+
+/// Gives work, or none. `idle`: the engine has nothing to do and ends when there is none; else it
+/// has room beside what it computes, and the call must not wait.
+using WorkSource = std::function<EngineWork(bool idle)>;
+
 /// Runs batches of requests on one backend. Tokenises all, builds the prefix trie, computes each
 /// shared prefix once, keeps within the memory budget. A response's text, ids and log-likelihoods
-/// depend on its request and the model only, to the bit. Not thread-safe.
+/// depend on its request and the model only, to the bit. Not thread-safe but for Prepare.
 class Engine {
  public:
   static Result<std::unique_ptr<Engine>> Create(std::shared_ptr<const Checkpoint> checkpoint,
@@ -115,15 +139,21 @@ class Engine {
                                                     Clock& clock = Clock::Real());
   virtual ~Engine() = default;
 
-  /// Answers all requests; `done` is called once for each as it finishes, in any order, on the
-  /// calling thread, and returns false to stop early (then kCancelled is returned). Where the
-  /// device has less memory than planned (somebody else took it), what is not answered yet begins
-  /// anew with half the memory for sequences, down to what the longest needs; kResourceExhausted
-  /// when that does not help either.
-  virtual Status Run(std::span<const EngineRequest> requests,
-                     const std::function<bool(EngineResponse)>& done) = 0;
+  /// Tokenises and plans, in `threads` threads (0: as many as the backend has). May be called while
+  /// Serve runs in another thread: the device need not wait for the next batch.
+  virtual std::unique_ptr<EngineBatch> Prepare(std::vector<EngineRequest> requests,
+                                               int threads) = 0;
+  /// Answers batches until the source has none. One is taken up as soon as a Forward has room
+  /// beside those under way, so none is computed in Forwards of its own. Where the device has less
+  /// memory than planned (somebody else took it), what is not answered yet begins anew with half
+  /// the memory for sequences, down to what the longest needs; kResourceExhausted when that does
+  /// not help either.
+  virtual Status Serve(const WorkSource& source) = 0;
+  /// Prepare and Serve of one batch. kCancelled when `done` returned false.
+  Status Run(std::span<const EngineRequest> requests,
+             const std::function<bool(EngineResponse)>& done);
 
-  /// The most that a Run or Probe has planned to hold so far; before: one sequence of max_length.
+  /// The most that a Serve or Probe has planned to hold so far; before: one sequence of max_length.
   virtual MemoryPlan planned_memory() const = 0;
   /// The most that the backend held after any Forward.
   virtual MemoryPlan used_memory() const = 0;

@@ -13,146 +13,181 @@ constexpr std::int64_t kFullRows = 64;
 
 }  // namespace
 
-Scheduler::Scheduler(Backend& backend, Clock& clock, const SchedulerLimits& limits,
-                     const Plan& plan, std::vector<Generation>& generations, Listener& listener,
-                     EngineStats& stats)
-    : backend_(backend),
-      clock_(clock),
-      limits_(limits),
-      plan_(plan),
+Job::Job(const Plan& plan, std::vector<Generation>& generations, Listener& listener)
+    : plan_(plan),
       generations_(generations),
       listener_(listener),
-      stats_(stats),
       states_(plan.nodes.size()),
       rank_(plan.nodes.size()) {
+  for (std::size_t i = 0; i < plan.order.size(); ++i)
+    rank_[static_cast<std::size_t>(plan.order[i])] = static_cast<std::int32_t>(i);
+  for (std::int32_t child : At(0).children) ready_.insert(RankOf(child));
+}
+
+Scheduler::Scheduler(Backend& backend, Clock& clock, const SchedulerLimits& limits,
+                     const std::function<void(Phase)>& on_forward, EngineStats& stats)
+    : backend_(backend), clock_(clock), limits_(limits), on_forward_(on_forward), stats_(stats) {
   const BackendOptions& options = backend.options();
-  max_rows_ = options.max_batch_rows;
-  for (const Node& node : plan.nodes) {
-    if (std::ranges::any_of(node.rows, &Row::bf16)) max_rows_ = std::min(max_rows_, kFullRows);
-  }
-  limits_.max_batch =
-      std::clamp<std::int64_t>(limits.max_batch, 1, std::min(options.max_batch_tokens, max_rows_));
+  limits_.max_batch = std::clamp<std::int64_t>(
+      limits.max_batch, 1, std::min(options.max_batch_tokens, options.max_batch_rows));
   limits_.prefill_chunk =
       std::clamp<std::int64_t>(limits.prefill_chunk, 1, options.max_batch_tokens);
-  InitStates();
 }
 
 Scheduler::~Scheduler() {
-  for (State& state : states_)
-    if (state.slot != kNoSlot) backend_.Release(state.slot);
+  while (!jobs_.empty()) Remove(*jobs_.back());
 }
 
-void Scheduler::InitStates() {
-  for (std::size_t i = 0; i < plan_.order.size(); ++i)
-    rank_[static_cast<std::size_t>(plan_.order[i])] = static_cast<std::int32_t>(i);
+void Scheduler::Add(Job& job) {
   // Children come after their parent in the order: backwards, every need below is known.
-  for (auto it = plan_.order.rbegin(); it != plan_.order.rend(); ++it) {
-    const Node& node = At(*it);
-    State& state = Of(*it);
+  for (auto it = job.plan_.order.rbegin(); it != job.plan_.order.rend(); ++it) {
+    const Node& node = job.At(*it);
+    State& state = job.Of(*it);
     state.position = node.begin;
     state.bytes = limits_.slot_bytes(node.max_tokens);
     state.users = static_cast<std::int64_t>(node.children.size());
     state.capacity = node.max_tokens;
     for (std::int32_t child : node.children)
-      if (Borrows(child))
-        state.capacity = std::max(state.capacity, At(child).end);
+      if (Borrows(job, child))
+        state.capacity = std::max(state.capacity, job.At(child).end);
       else
-        state.need = std::max(state.need, Of(child).bytes + Of(child).need);
+        state.need = std::max(state.need, job.Of(child).bytes + job.Of(child).need);
     if (node.generates < 0) continue;
-    const std::int32_t source = node.tokens() > 0 ? *it : node.parent;
-    Of(source).wants_last = true;
-    Of(source).wants_logits = Of(source).wants_logits || GenerationOf(*it).samples();
+    State& source = job.Of(node.tokens() > 0 ? *it : node.parent);
+    source.wants_last = true;
+    source.wants_logits = source.wants_logits || job.GenerationOf(*it).samples();
   }
-  for (std::int32_t child : At(0).children) ready_.insert(rank_[static_cast<std::size_t>(child)]);
+  jobs_.push_back(&job);
+}
+
+void Scheduler::Remove(Job& job) {
+  for (std::size_t node = 0; node < job.states_.size(); ++node) {
+    if (job.states_[node].slot == kNoSlot) continue;
+    const auto index = static_cast<std::int32_t>(node);
+    if (job.At(index).generates >= 0) --generating_;
+    ReleaseSlot(job, index);
+  }
+  std::erase(jobs_, &job);
+}
+
+std::int64_t Scheduler::FullRows(const Node& node) {
+  return std::ranges::count(node.rows, true, &Row::bf16);
 }
 
 /// A scored leaf of one chunk reads its parent's slot.
-bool Scheduler::Borrows(std::int32_t index) const {
-  const Node& node = At(index);
+bool Scheduler::Borrows(const Job& job, std::int32_t index) const {
+  const Node& node = job.At(index);
   return node.parent != 0 && !node.junction() && node.generates < 0 &&
          node.tokens() <= limits_.prefill_chunk &&
-         static_cast<std::int64_t>(node.rows.size()) <= max_rows_;
+         static_cast<std::int64_t>(node.rows.size()) <= backend_.options().max_batch_rows &&
+         FullRows(node) <= kFullRows;
 }
 
-Status Scheduler::Step() {
+Status Scheduler::Step(const std::function<bool()>& more) {
   Batch batch;
   batch.tokens_left = backend_.options().max_batch_tokens;
-  batch.rows_left = max_rows_;
-  batch.segments_left = limits_.max_batch;
-  AddDecodes(batch);
-  AddRunning(batch);
-  H1_ASSIGN_OR_RETURN(const bool begun, AddReady(batch));
+  batch.rows_left = backend_.options().max_batch_rows;
+  batch.slots_left = limits_.max_batch;
+  batch.full_left = kFullRows;
+  for (Job* job : jobs_) AddDecodes(*job, batch);
+  for (Job* job : jobs_) AddRunning(*job, batch);
+  H1_ASSIGN_OR_RETURN(const bool begun, AddAllReady(batch, more));
   if (!batch.segments.empty()) return Forward(batch);
   if (begun) return Status::Ok();  // generations of nothing but a shared prompt need no Forward yet
+  std::size_t waiting = 0;
+  for (const Job* job : jobs_) waiting += job->ready_.size();
   return Internal("engine: {} nodes of the plan wait for memory that nobody will give back",
-                  ready_.size());
+                  waiting);
 }
 
-void Scheduler::AddDecodes(Batch& batch) {
-  for (std::int32_t node : decoding_) {
-    const Generation& generation = GenerationOf(node);
-    State& state = Of(node);
+void Scheduler::AddDecodes(Job& job, Batch& batch) {
+  for (std::int32_t node : job.decoding_) {
+    const Generation& generation = job.GenerationOf(node);
+    State& state = job.Of(node);
     Segment segment{state.slot, std::span(generation.ids()).last(1), {}, true};
     segment.rows.push_back({0, {}, generation.samples() ? state.logits.data() : nullptr});
     batch.segments.push_back(std::move(segment));
-    batch.items.push_back({.node = node, .extra = true, .decode = true});
+    batch.items.push_back({.job = &job, .node = node, .extra = true, .decode = true});
     --batch.tokens_left;
     --batch.rows_left;
-    --batch.segments_left;
+    --batch.slots_left;
   }
 }
 
-void Scheduler::AddRunning(Batch& batch) {
-  for (std::int32_t rank : running_) {
-    if (batch.tokens_left < 1 || batch.rows_left < 1 || batch.segments_left < 1) return;
-    const std::int32_t node = plan_.order[static_cast<std::size_t>(rank)];
-    AddChunk(node, Of(node).slot, true, batch);
+void Scheduler::AddRunning(Job& job, Batch& batch) {
+  for (std::int32_t rank : job.running_) {
+    if (batch.full()) return;
+    const std::int32_t node = job.NodeOf(rank);
+    AddChunk(job, node, job.Of(node).slot, true, batch);
   }
 }
 
-Result<bool> Scheduler::AddReady(Batch& batch) {
-  const std::size_t before = ready_.size();
-  for (auto it = ready_.begin(); it != ready_.end();) {
-    if (batch.tokens_left < 1 || batch.rows_left < 1 || batch.segments_left < 1) break;
-    H1_ASSIGN_OR_RETURN(const Admission admission,
-                        Admit(plan_.order[static_cast<std::size_t>(*it)], batch));
-    if (admission == Admission::kFull) break;  // nobody overtakes: large nodes get their turn
-    it = admission == Admission::kBegun ? ready_.erase(it) : std::next(it);
-  }
-  return ready_.size() < before;
+/// Not for a few last tokens, and not while generations wait for others to end: work that is taken
+/// up here is kept from other workers.
+bool Scheduler::HasRoomForMore(const Batch& batch) const {
+  constexpr std::int64_t kParts = 16;
+  return !batch.full() && generating_ < limits_.max_batch &&
+         batch.tokens_left >= backend_.options().max_batch_tokens / kParts;
 }
 
-Result<Scheduler::Admission> Scheduler::Admit(std::int32_t index, Batch& batch) {
-  const Node& node = At(index);
-  if (Borrows(index)) {
-    if (node.tokens() > batch.tokens_left ||
+/// Whether any node began.
+Result<bool> Scheduler::AddAllReady(Batch& batch, const std::function<bool()>& more) {
+  bool begun = false, starved = false;
+  for (std::size_t i = 0;; ++i) {
+    if (i == jobs_.size() && (starved || !HasRoomForMore(batch) || !more())) return begun;
+    H1_ASSIGN_OR_RETURN(const Turn turn, AddReady(*jobs_[i], batch));
+    begun = begun || turn.begun;
+    starved = starved || turn.starved;
+    if (turn.stop) return begun;
+  }
+}
+
+Result<Scheduler::Turn> Scheduler::AddReady(Job& job, Batch& batch) {
+  Turn turn;
+  for (auto it = job.ready_.begin(); it != job.ready_.end();) {
+    turn.stop = batch.full();
+    if (turn.stop) break;
+    H1_ASSIGN_OR_RETURN(const Admission admission, Admit(job, job.NodeOf(*it), batch));
+    turn.stop = admission == Admission::kFull;
+    if (turn.stop) break;  // nobody overtakes: large nodes get their turn
+    const bool began = admission == Admission::kBegun;
+    (began ? turn.begun : turn.starved) = true;
+    it = began ? job.ready_.erase(it) : std::next(it);
+  }
+  return turn;
+}
+
+Result<Scheduler::Admission> Scheduler::Admit(Job& job, std::int32_t index, Batch& batch) {
+  const Node& node = job.At(index);
+  if (Borrows(job, index)) {
+    if (node.tokens() > batch.tokens_left || FullRows(node) > batch.full_left ||
         static_cast<std::int64_t>(node.rows.size()) > batch.rows_left)
       return Admission::kFull;
-    AddChunk(index, Of(node.parent).slot, false, batch);
+    AddChunk(job, index, job.Of(node.parent).slot, false, batch);
     return Admission::kBegun;
   }
   if (node.generates >= 0 && generating_ >= limits_.max_batch) return Admission::kFull;
-  if (!MayReserve(index)) return Admission::kNoMemory;
-  H1_RETURN_IF_ERROR(TakeSlot(index));
+  if (!MayReserve(job, index)) return Admission::kNoMemory;
+  H1_RETURN_IF_ERROR(TakeSlot(job, index));
   if (node.generates >= 0) ++generating_;
   if (node.tokens() == 0) {  // a generation from the end of a shared prompt
     const Listener::Time now = clock_.Steady();
-    listener_.OnStart(node.generates, now);
-    const State& parent = Of(node.parent);
-    StartGeneration(index, parent.last, parent.logits, now);
-    ReleaseUser(node.parent);
+    job.listener_.OnStart(node.generates, now);
+    const State& parent = job.Of(node.parent);
+    StartGeneration(job, index, parent.last, parent.logits, now);
+    ReleaseUser(job, node.parent);
     return Admission::kBegun;
   }
-  if (node.parent != 0) ReleaseUser(node.parent);
-  running_.insert(rank_[static_cast<std::size_t>(index)]);
-  AddChunk(index, Of(index).slot, true, batch);
+  if (node.parent != 0) ReleaseUser(job, node.parent);
+  job.running_.insert(job.RankOf(index));
+  AddChunk(job, index, job.Of(index).slot, true, batch);
   return Admission::kBegun;
 }
 
-bool Scheduler::MayReserve(std::int32_t index) {
-  const State& state = Of(index);
+bool Scheduler::MayReserve(Job& job, std::int32_t index) {
+  const State& state = job.Of(index);
   if (used_bytes_ + state.bytes > limits_.slot_bytes_limit) return false;
-  if (!At(index).junction()) return true;
+  if (!job.At(index).junction()) return true;
   auto open = open_;
   open.emplace(state.need, state.bytes);
   std::int64_t free = limits_.slot_bytes_limit;
@@ -164,11 +199,11 @@ bool Scheduler::MayReserve(std::int32_t index) {
   return true;
 }
 
-Status Scheduler::TakeSlot(std::int32_t index) {
-  const Node& node = At(index);
-  State& state = Of(index);
+Status Scheduler::TakeSlot(Job& job, std::int32_t index) {
+  const Node& node = job.At(index);
+  State& state = job.Of(index);
   auto slot = node.parent == 0 ? backend_.Allocate(state.capacity)
-                               : backend_.Fork(Of(node.parent).slot, state.capacity);
+                               : backend_.Fork(job.Of(node.parent).slot, state.capacity);
   H1_RETURN_IF_ERROR(slot.status());
   state.slot = *slot;
   if (node.parent != 0) ++stats_.forks;
@@ -179,28 +214,37 @@ Status Scheduler::TakeSlot(std::int32_t index) {
   return Status::Ok();
 }
 
-/// The node's next tokens, as many as the limits allow, with the rows that lie on them.
-void Scheduler::AddChunk(std::int32_t index, SlotId slot, bool keep, Batch& batch) {
-  const Node& node = At(index);
-  State& state = Of(index);
-  std::int64_t tokens =
-      std::min({limits_.prefill_chunk, node.end - state.position, batch.tokens_left});
-  const auto row = std::ranges::lower_bound(node.rows, state.position, {}, &Row::position);
-  Item item{.node = index, .first_row = static_cast<std::size_t>(row - node.rows.begin())};
-  Segment segment{slot, {}, {}, keep};
-  for (auto it = row; it != node.rows.end() && it->position < state.position + tokens; ++it) {
-    if (batch.rows_left <= static_cast<std::int64_t>(segment.rows.size())) {
-      tokens = it->position - state.position;  // the first row always fits
-      break;
-    }
+/// Asks for the rows at [position, position + tokens), as many as there is room for. Returns how
+/// many of the tokens come before the first row that found none.
+std::int64_t Scheduler::AddRows(const Node& node, std::int64_t position, std::int64_t tokens,
+                                Segment& segment, Item& item, Batch& batch) const {
+  const auto row = std::ranges::lower_bound(node.rows, position, {}, &Row::position);
+  item.first_row = static_cast<std::size_t>(row - node.rows.begin());
+  for (auto it = row; it != node.rows.end() && it->position < position + tokens; ++it) {
+    const bool room = batch.rows_left > static_cast<std::int64_t>(segment.rows.size());
+    if (!room || (it->bf16 && batch.full_left < 1)) return it->position - position;
     segment.rows.push_back(
-        {static_cast<std::int32_t>(it->position - state.position), it->targets, nullptr});
+        {static_cast<std::int32_t>(it->position - position), it->targets, nullptr});
     if (it->bf16) {
       batch.logits.emplace_back(static_cast<std::size_t>(backend_.shape().vocab));
       segment.rows.back().full = batch.logits.back().data();
+      --batch.full_left;
     }
     ++item.rows;
   }
+  return tokens;
+}
+
+/// The node's next tokens, as many as the limits allow, with the rows that lie on them.
+void Scheduler::AddChunk(Job& job, std::int32_t index, SlotId slot, bool keep, Batch& batch) {
+  const Node& node = job.At(index);
+  State& state = job.Of(index);
+  Item item{.job = &job, .node = index};
+  Segment segment{slot, {}, {}, keep};
+  std::int64_t tokens =
+      AddRows(node, state.position,
+              std::min({limits_.prefill_chunk, node.end - state.position, batch.tokens_left}),
+              segment, item, batch);
   if (state.wants_last && state.position + tokens == node.end) {
     if (state.wants_logits) state.logits.resize(static_cast<std::size_t>(backend_.shape().vocab));
     const auto offset = static_cast<std::int32_t>(tokens - 1);
@@ -221,11 +265,11 @@ void Scheduler::AddChunk(std::int32_t index, SlotId slot, bool keep, Batch& batc
   if (node.generates < 0 && !node.junction() && state.position + tokens == node.end)
     segment.keep = false;  // nobody reads a scored leaf's state
   const Listener::Time now = clock_.Steady();
-  for (std::int32_t request : node.requests) listener_.OnStart(request, now);
+  for (std::int32_t request : node.requests) job.listener_.OnStart(request, now);
   state.position += tokens;
   batch.tokens_left -= tokens;
   batch.rows_left -= static_cast<std::int64_t>(segment.rows.size());
-  --batch.segments_left;
+  if (state.slot != kNoSlot) --batch.slots_left;
   batch.segments.push_back(std::move(segment));
   batch.items.push_back(item);
 }
@@ -235,7 +279,7 @@ Status Scheduler::Forward(Batch& batch) {
   const Phase phase = decodes == 0                         ? Phase::kPrefill
                       : decodes == std::ssize(batch.items) ? Phase::kDecode
                                                            : Phase::kMixed;
-  listener_.OnForward(phase);
+  if (on_forward_) on_forward_(phase);
   const Listener::Time start = clock_.Steady();
   H1_ASSIGN_OR_RETURN(std::vector<RowResult> results, backend_.Forward(batch.segments));
   const Listener::Time now = clock_.Steady();
@@ -254,11 +298,14 @@ Status Scheduler::Forward(Batch& batch) {
     Deliver(batch.items[i], batch.segments[i], rest.first(rows), now);
     rest = rest.subspan(rows);
   }
-  std::erase_if(decoding_, [this](std::int32_t node) { return GenerationOf(node).done(); });
+  for (Job* job : jobs_) {
+    std::erase_if(job->decoding_,
+                  [job](std::int32_t node) { return job->GenerationOf(node).done(); });
+  }
   return Status::Ok();
 }
 
-void Scheduler::DeliverRow(const Row& row, const RowQuery& query, const RowResult& result,
+void Scheduler::DeliverRow(Job& job, const Row& row, const RowQuery& query, const RowResult& result,
                            Listener::Time now) {
   std::optional<Bf16LogSoftmax> rounded;
   if (row.bf16)
@@ -267,75 +314,77 @@ void Scheduler::DeliverRow(const Row& row, const RowQuery& query, const RowResul
     const Wanted& wanted = row.wanted[k];
     const std::int32_t id = row.targets[k];
     if (wanted.bf16)
-      listener_.OnLogProb(wanted, rounded->LogProb(id), rounded->argmax() == id, now);
+      job.listener_.OnLogProb(wanted, rounded->LogProb(id), rounded->argmax() == id, now);
     else
-      listener_.OnLogProb(wanted, static_cast<double>(result.target_logits[k]) - result.log_sum_exp,
-                          result.argmax == id, now);
+      job.listener_.OnLogProb(wanted,
+                              static_cast<double>(result.target_logits[k]) - result.log_sum_exp,
+                              result.argmax == id, now);
   }
 }
 
 void Scheduler::Deliver(const Item& item, const Segment& segment, std::span<RowResult> results,
                         Listener::Time now) {
-  const Node& node = At(item.node);
-  State& state = Of(item.node);
+  Job& job = *item.job;
+  const Node& node = job.At(item.node);
+  State& state = job.Of(item.node);
   if (item.decode) {
-    Generation& generation = GenerationOf(item.node);
+    Generation& generation = job.GenerationOf(item.node);
     generation.Step(results[0], state.logits);
-    listener_.OnToken(node.generates, now);
-    if (generation.done()) EndGeneration(item.node, now);
+    job.listener_.OnToken(node.generates, now);
+    if (generation.done()) EndGeneration(job, item.node, now);
     return;
   }
   for (std::size_t i = 0; i < item.rows; ++i)
-    DeliverRow(node.rows[item.first_row + i], segment.rows[i], results[i], now);
+    DeliverRow(job, node.rows[item.first_row + i], segment.rows[i], results[i], now);
   if (item.last_merged || item.extra) state.last = std::move(results.back());
-  if (state.position == node.end) FinishNode(item.node, now);
+  if (state.position == node.end) FinishNode(job, item.node, now);
 }
 
 /// All tokens of the node are computed.
-void Scheduler::FinishNode(std::int32_t index, Listener::Time now) {
-  const Node& node = At(index);
-  State& state = Of(index);
-  running_.erase(rank_[static_cast<std::size_t>(index)]);
+void Scheduler::FinishNode(Job& job, std::int32_t index, Listener::Time now) {
+  const Node& node = job.At(index);
+  State& state = job.Of(index);
+  job.running_.erase(job.RankOf(index));
   if (node.generates >= 0) {
-    StartGeneration(index, state.last, state.logits, now);
+    StartGeneration(job, index, state.last, state.logits, now);
   } else if (node.junction()) {
-    for (std::int32_t child : node.children) ready_.insert(rank_[static_cast<std::size_t>(child)]);
+    for (std::int32_t child : node.children) job.ready_.insert(job.RankOf(child));
   } else if (state.slot != kNoSlot) {
-    ReleaseSlot(index);
+    ReleaseSlot(job, index);
   } else {
-    ReleaseUser(node.parent);
+    ReleaseUser(job, node.parent);
   }
 }
 
-void Scheduler::StartGeneration(std::int32_t index, const RowResult& row,
+void Scheduler::StartGeneration(Job& job, std::int32_t index, const RowResult& row,
                                 std::span<const float> logits, Listener::Time now) {
-  Generation& generation = GenerationOf(index);
+  Generation& generation = job.GenerationOf(index);
   generation.Step(row, logits);
-  listener_.OnPrefilled(At(index).generates, now);
-  if (generation.done()) return EndGeneration(index, now);
+  job.listener_.OnPrefilled(job.At(index).generates, now);
+  if (generation.done()) return EndGeneration(job, index, now);
   if (generation.samples())
-    Of(index).logits.resize(static_cast<std::size_t>(backend_.shape().vocab));
-  decoding_.push_back(index);
+    job.Of(index).logits.resize(static_cast<std::size_t>(backend_.shape().vocab));
+  job.decoding_.push_back(index);
 }
 
-void Scheduler::EndGeneration(std::int32_t index, Listener::Time now) {
+void Scheduler::EndGeneration(Job& job, std::int32_t index, Listener::Time now) {
   --generating_;
-  ReleaseSlot(index);
-  listener_.OnGenerated(At(index).generates, GenerationOf(index), now);
+  ReleaseSlot(job, index);
+  job.listener_.OnGenerated(job.At(index).generates, job.GenerationOf(index), now);
 }
 
-void Scheduler::ReleaseSlot(std::int32_t index) {
-  State& state = Of(index);
+void Scheduler::ReleaseSlot(Job& job, std::int32_t index) {
+  State& state = job.Of(index);
   backend_.Release(state.slot);
   state.slot = kNoSlot;
   std::vector<float>().swap(state.logits);
   used_bytes_ -= state.bytes;
   --slots_;
-  if (At(index).junction()) open_.erase(open_.find({state.need, state.bytes}));
+  if (job.At(index).junction()) open_.erase(open_.find({state.need, state.bytes}));
 }
 
-void Scheduler::ReleaseUser(std::int32_t junction) {
-  if (--Of(junction).users == 0) ReleaseSlot(junction);
+void Scheduler::ReleaseUser(Job& job, std::int32_t junction) {
+  if (--job.Of(junction).users == 0) ReleaseSlot(job, junction);
 }
 
 }  // namespace h1bench::engine

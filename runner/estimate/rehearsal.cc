@@ -1,5 +1,6 @@
 #include "runner/estimate/rehearsal.h"
 
+#include <deque>
 #include <utility>
 #include <vector>
 
@@ -38,27 +39,43 @@ Result<Rehearsal> Rehearsal::Create(const ModelConfig& config,
   return out;
 }
 
-Result<Rehearsed> Rehearsal::Run(std::span<const EngineRequest> requests, double expected_tokens) {
-  std::vector<EngineRequest> asked(requests.begin(), requests.end());
-  for (EngineRequest& request : asked) {  // what changes answers but not the work
-    request.stops.clear();
-    request.temperature = 0;
-    request.bf16_softmax = false;
-  }
+Result<std::vector<Rehearsed>> Rehearsal::Run(const NextBatch& next, double expected_tokens) {
   backend_->set_expected_tokens(expected_tokens);
-  const ForwardSeconds before = backend_->seconds();
-  const std::int64_t computed = backend_->prompt_tokens();
-  Rehearsed out;
-  H1_RETURN_IF_ERROR(engine_->Run(asked, [&](const EngineResponse& response) {
-    out.prompt_tokens += response.prompt_tokens;
-    out.generated_tokens += response.generated_tokens;
-    if (out.refused.ok()) out.refused = response.status;
-    return true;
+  std::deque<Rehearsed> batches;  // whose places stay
+  ForwardSeconds before = backend_->seconds();
+  std::int64_t computed = backend_->prompt_tokens();
+  H1_RETURN_IF_ERROR(engine_->Serve([&](bool) -> EngineWork {
+    std::vector<EngineRequest> requests = next();
+    if (requests.empty()) return {};
+    for (EngineRequest& request : requests) {  // what changes answers but not the work
+      request.stops.clear();
+      request.temperature = 0;
+      request.bf16_softmax = false;
+    }
+    Rehearsed& out = batches.emplace_back();
+    const auto done = [&, left = requests.size()](const EngineResponse& response) mutable {
+      out.prompt_tokens += response.prompt_tokens;
+      out.generated_tokens += response.generated_tokens;
+      if (out.refused.ok()) out.refused = response.status;
+      if (--left > 0) return true;
+      // What was computed since the last one ended is this one's.
+      out.seconds.prompt = backend_->seconds().prompt - before.prompt;
+      out.seconds.generated = backend_->seconds().generated - before.generated;
+      out.computed_tokens = backend_->prompt_tokens() - computed;
+      before = backend_->seconds();
+      computed = backend_->prompt_tokens();
+      return true;
+    };
+    return {engine_->Prepare(std::move(requests), 0), done};
   }));
-  out.seconds.prompt = backend_->seconds().prompt - before.prompt;
-  out.seconds.generated = backend_->seconds().generated - before.generated;
-  out.computed_tokens = backend_->prompt_tokens() - computed;
-  return out;
+  return std::vector<Rehearsed>(batches.begin(), batches.end());
+}
+
+Result<Rehearsed> Rehearsal::Run(std::span<const EngineRequest> requests, double expected_tokens) {
+  std::vector<EngineRequest> once(requests.begin(), requests.end());
+  H1_ASSIGN_OR_RETURN(const std::vector<Rehearsed> batches,
+                      Run([&] { return std::exchange(once, {}); }, expected_tokens));
+  return batches.empty() ? Rehearsed() : batches.front();
 }
 
 }  // namespace h1bench

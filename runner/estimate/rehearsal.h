@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/status.h"
 #include "runner/checkpoint/checkpoint.h"
@@ -34,7 +36,13 @@ class Rehearsal {
                                   std::shared_ptr<const Tokenizer> tokenizer,
                                   const EngineOptions& options, const ForwardRates& rates);
 
-  /// `expected_tokens`: of a generation, its end included.
+  /// The next batch of requests; empty: there is no other.
+  using NextBatch = std::function<std::vector<EngineRequest>()>;
+  /// As a worker does that always has the next batch ready before one ends: by batch. What two
+  /// share of a Forward counts to the one that ends first. `expected_tokens`: of a generation, its
+  /// end included.
+  Result<std::vector<Rehearsed>> Run(const NextBatch& next, double expected_tokens);
+  /// One batch.
   Result<Rehearsed> Run(std::span<const EngineRequest> requests, double expected_tokens);
   /// The most that the probes of a loaded model (engine.h) or any Run needs.
   MemoryPlan memory() const { return engine_->planned_memory(); }

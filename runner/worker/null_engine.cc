@@ -24,15 +24,21 @@ class NullEngine final : public Engine {
  public:
   explicit NullEngine(const NullEngineOptions& options) : options_(options) {}
 
-  Status Run(std::span<const EngineRequest> requests,
-             const std::function<bool(EngineResponse)>& done) override {
-    for (const EngineRequest& request : requests) {
-      if (options_.delay_ms > 0)
-        std::this_thread::sleep_for(std::chrono::milliseconds(options_.delay_ms));
-      if (!options_.abort_on.empty() &&
-          request.context.find(options_.abort_on) != std::string::npos)
-        std::abort();
-      if (!done(Answer(request))) return {StatusCode::kCancelled, "stopped"};
+  std::unique_ptr<EngineBatch> Prepare(std::vector<EngineRequest> requests, int) override {
+    auto batch = std::make_unique<Batch>();
+    batch->requests = std::move(requests);
+    return batch;
+  }
+  Status Serve(const WorkSource& source) override {
+    for (EngineWork work = source(true); work.batch != nullptr; work = source(true)) {
+      for (const EngineRequest& request : static_cast<const Batch&>(*work.batch).requests) {
+        if (options_.delay_ms > 0)
+          std::this_thread::sleep_for(std::chrono::milliseconds(options_.delay_ms));
+        if (!options_.abort_on.empty() &&
+            request.context.find(options_.abort_on) != std::string::npos)
+          std::abort();
+        if (!work.done(Answer(request))) break;
+      }
     }
     return Status::Ok();
   }
@@ -43,6 +49,11 @@ class NullEngine final : public Engine {
   Result<std::string> Probe() override { return Sha256Hex("null engine 1" + options_.probe); }
 
  private:
+  struct Batch final : EngineBatch {
+    std::int64_t tokens() const override { return 0; }
+    std::vector<EngineRequest> requests;
+  };
+
   static EngineResponse Answer(const EngineRequest& request) {
     EngineResponse response;
     response.tag = request.tag;

@@ -146,6 +146,8 @@ Status FakeBackend::Check(std::span<const Segment> segments) {
   fed_ += tokens;
   largest_call_ = std::max(largest_call_, tokens);
   most_segments_ = std::max(most_segments_, static_cast<std::int64_t>(segments.size()));
+  most_kept_ =
+      std::max<std::int64_t>(most_kept_, std::ranges::count(segments, true, &Segment::keep));
   return Status::Ok();
 }
 

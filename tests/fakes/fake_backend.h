@@ -60,6 +60,7 @@ class FakeBackend final : public Backend {
   std::int64_t largest_call() const { return largest_call_; }        // tokens
   std::int64_t largest_segment() const { return largest_segment_; }  // tokens
   std::int64_t most_segments() const { return most_segments_; }
+  std::int64_t most_kept() const { return most_kept_; }    // segments that write their slot
   std::int64_t peak_bytes() const { return peak_bytes_; }  // of MemoryUsed().total()
 
   /// The model itself, for tests that compute an answer on their own: logits after `ids`.
@@ -87,6 +88,7 @@ class FakeBackend final : public Backend {
   std::int64_t failing_call_ = -1, memory_ = 0, refused_ = 0;
   std::string misuse_;
   std::int64_t calls_ = 0, fed_ = 0, largest_call_ = 0, largest_segment_ = 0, most_segments_ = 0;
+  std::int64_t most_kept_ = 0;
   std::int64_t peak_bytes_ = 0;
 };
 

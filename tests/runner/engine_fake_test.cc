@@ -279,7 +279,7 @@ TEST(EngineFake, LimitsAreKept) {
   setup.backend.max_batch_tokens = 70;
   FakeEngine made = Make(setup);
   RunAll(*made.engine, requests);
-  EXPECT_LE(made.backend->most_segments(), 5);
+  EXPECT_LE(made.backend->most_kept(), 5);
   EXPECT_LE(made.backend->largest_segment(), 20);
   EXPECT_GT(made.backend->largest_call(), 60);  // calls are filled
 }
