@@ -36,9 +36,24 @@ std::int64_t Done(const v1::RunProgress& progress) {
   return done;
 }
 
+/// Where the time of the run's workers went (docs/planning.md), as each told last.
+Result<Json> WorkersJson(const LocalRun& run) {
+  H1_ASSIGN_OR_RETURN(const std::vector<MemoryRow> rows, run.store.Memory(run.run));
+  Json workers{Json::Array{}};
+  for (const MemoryRow& row : rows) {
+    Json worker;
+    worker.Set("worker", row.worker).Set("variant", row.variant_id);
+    H1_ASSIGN_OR_RETURN(Json used, ParseJson(row.memory_json));
+    worker.Set("used", std::move(used));
+    workers.Push(std::move(worker));
+  }
+  return workers;
+}
+
 Json ResultJson(const v1::RunProgress& progress, const LocalRun& run,
                 std::chrono::steady_clock::time_point began,
-                std::chrono::steady_clock::time_point started) {
+                std::chrono::steady_clock::time_point started,
+                std::chrono::steady_clock::time_point answered) {
   Json json;
   json.Set("run", progress.run()).Set("id", progress.id());
   json.Set("name", progress.name()).Set("state", progress.state());
@@ -51,6 +66,9 @@ Json ResultJson(const v1::RunProgress& progress, const LocalRun& run,
                                        : Json(before.count() + progress.first_lease_seconds()));
   start.Set("reading_models_seconds", run.models.read_seconds());
   start.Set("measuring_seconds", run.plan.measuring_seconds);
+  start.Set("planned_seconds", before.count());
+  const std::chrono::duration<double> after = std::chrono::steady_clock::now() - answered;
+  json.Set("ending_seconds", after.count());  // stopping the workers, the reports
   json.Set("start", std::move(start)).Set("plan", PlanJson(run.plan));
   Json cells{Json::Array{}};
   for (const v1::CellProgress& cell : progress.cells()) {
@@ -110,11 +128,14 @@ std::string NameOf(const LocalRun& run) {
 }
 
 Status PrintResult(const v1::RunProgress& progress, const LocalRun& run,
-                   const RunArguments& arguments, std::chrono::steady_clock::time_point started) {
+                   const RunArguments& arguments, std::chrono::steady_clock::time_point started,
+                   std::chrono::steady_clock::time_point answered) {
   H1_ASSIGN_OR_RETURN(const reports::Report report, reports::BuildReport(run.store, run.run, {}));
   H1_ASSIGN_OR_RETURN(const std::filesystem::path folder, WriteReports(run, report));
   if (arguments.json) {
-    Json json = ResultJson(progress, run, arguments.began, started);
+    Json json = ResultJson(progress, run, arguments.began, started, answered);
+    H1_ASSIGN_OR_RETURN(Json workers, WorkersJson(run));
+    json.Set("workers", std::move(workers));
     json.Set("report", (folder / "report.html").string());
     std::printf("%s\n", WriteJson(json, 2).c_str());
   } else {
@@ -145,6 +166,7 @@ Status ExecuteLocally(const LocalRun& run, const RunArguments& arguments) {
   const auto started = std::chrono::steady_clock::now();
   H1_RETURN_IF_ERROR(server->StartRun(run.run, run.identity, run.tasks, run.plan.estimate));
   Result<v1::RunProgress> end = Status(StatusCode::kInternal, "");
+  auto answered = started;
   {
     WorkerPool pool(server->address(), WorkerArguments(arguments.engine),
                     run.db.string() + ".workers.log");
@@ -152,9 +174,10 @@ Status ExecuteLocally(const LocalRun& run, const RunArguments& arguments) {
     RunDisplay display(ParseDisplayMode(arguments.progress),
                        fmt::format("Ctrl-C pauses, `h1bench resume {}` goes on", run.run));
     end = Watch(run, *server, pool, display);
+    answered = std::chrono::steady_clock::now();
   }
   server.reset();  // from here on the store is this thread's
-  if (end.ok()) return PrintResult(*end, run, arguments, started);
+  if (end.ok()) return PrintResult(*end, run, arguments, started, answered);
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - started;
   (void)run.store.FinishRun(run.run, "running", wall.count(),
                             0);  // adds the time; the failure is told below

@@ -17,6 +17,7 @@ constexpr std::chrono::milliseconds kLongestPoll{20'000};
 /// Those not saved yet when the process dies are made again from the stored responses.
 constexpr std::size_t kScoresAtOnce = 2048;
 constexpr std::chrono::milliseconds kSaveScoresAfter{250};
+constexpr std::size_t kMostLeases = 8;  // of one worker
 
 double Seconds(std::chrono::steady_clock::duration d) {
   return std::chrono::duration<double>(d).count();
@@ -169,9 +170,11 @@ void Coordinator::FinishIfDone(Run& run) {
 
 std::vector<ProgressCounter::InFlight> Coordinator::InFlightOf(const Run& run) {
   std::vector<ProgressCounter::InFlight> out;
+  std::set<std::string> busy;
   for (const std::int64_t id : leases_.OfRun(run.id)) {
     const Lease& lease = *leases_.Find(id);
-    out.push_back({lease.since, &lease.remaining});
+    // What a worker was given after its first lease waits for that.
+    if (busy.insert(lease.worker).second) out.push_back({lease.since, &lease.remaining});
   }
   return out;
 }
@@ -272,15 +275,27 @@ std::int64_t Coordinator::workers_alive() const {
 // --- leases ---
 
 void Coordinator::AskLease(LeaseCall call) {
+  if (const Status status = CheckMessage(call.request); !status.ok()) {
+    call.respond(status, {});
+    return;
+  }
   if (const Status status = CheckWorker(call.request.worker_name(), call.request.incarnation());
       !status.ok()) {
     call.respond(status, {});
     return;
   }
-  // A worker asks when it holds nothing. What it still has here is a lease whose answer got lost:
-  // its heartbeats would keep that for ever.
-  if (!Planted(Bug::kLostLeaseKept)) RevokeAllOf(call.request.worker_name(), false);
+  // What it has here and does not name is a lease whose answer got lost: its heartbeats would keep
+  // that for ever.
+  const auto& held = call.request.held_lease_ids();
+  for (const std::int64_t lease : leases_.OfWorker(call.request.worker_name())) {
+    if (Planted(Bug::kLostLeaseKept) || std::ranges::find(held, lease) != held.end()) continue;
+    Revoke(lease, false);
+  }
   if (TryLease(call)) return;
+  if (!held.empty()) {
+    call.respond(Status::Ok(), {});
+    return;
+  }
   const auto wait = std::clamp(std::chrono::milliseconds(call.request.wait_ms()),
                                std::chrono::milliseconds(0), kLongestPoll);
   parked_.push_back({std::move(call), clock_.Steady() + wait});
@@ -304,8 +319,9 @@ bool Coordinator::TryLease(LeaseCall& call) {
           run->description.id(), run->identity, worker->identity);
       continue;
     }
-    Result<v1::LeaseResponse> response =
-        Grant(*run, *run->queue.Take(call.request.loaded_variant()), name, *worker);
+    std::optional<Shard> shard = TakeShard(*run, call.request);
+    if (!shard) continue;
+    Result<v1::LeaseResponse> response = Grant(*run, *std::move(shard), name, *worker);
     call.respond(response.status(), response.ok() ? *response : v1::LeaseResponse());
     return true;
   }
@@ -318,6 +334,15 @@ bool Coordinator::TryLease(LeaseCall& call) {
   finished.set_finished(true);
   call.respond(Status::Ok(), finished);
   return true;
+}
+
+std::optional<Shard> Coordinator::TakeShard(Run& run, const v1::LeaseRequest& request) {
+  if (request.held_lease_ids().empty()) return run.queue.Take(request.loaded_variant());
+  const std::vector<std::int64_t> has = leases_.OfWorker(request.worker_name());
+  const bool suspect =
+      std::ranges::any_of(has, [&](std::int64_t lease) { return leases_.Find(lease)->suspect; });
+  if (suspect || has.size() >= kMostLeases) return std::nullopt;
+  return run.queue.TakeAhead(request.loaded_variant(), workers_alive());
 }
 
 Result<v1::LeaseResponse> Coordinator::Grant(Run& run, Shard shard, const std::string& name,
@@ -334,6 +359,7 @@ Result<v1::LeaseResponse> Coordinator::Grant(Run& run, Shard shard, const std::s
   lease.attempt = grant->attempt;
   lease.run = run.id;
   lease.worker = name;
+  lease.suspect = shard.suspect;
   v1::LeaseResponse response;
   response.set_lease_id(lease.id);
   response.set_attempt(lease.attempt);
@@ -424,6 +450,8 @@ Status Coordinator::Submit(const v1::SubmitRequest& request) {
     std::vector<SampleRow> left;
     for (auto& [id, sample] : lease->remaining) left.push_back(std::move(sample));
     leases_.Remove(request.lease_id());
+    for (const std::int64_t next : leases_.OfWorker(request.worker_name()))
+      leases_.Find(next)->since = clock_.Steady();
     if (!left.empty()) run.queue.Add(BuildShards(left, run.limits));
     ServeParked();
   }

@@ -6,6 +6,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -120,6 +121,8 @@ class Coordinator {
   /// Remembers, and stores with every run that is being worked on, why a worker does not work.
   Status NoteFailure(const FailureRow& failure);
   bool TryLease(LeaseCall& call);
+  /// Work of this run for who asks, or nothing.
+  std::optional<Shard> TakeShard(Run& run, const v1::LeaseRequest& request);
   Result<v1::LeaseResponse> Grant(Run& run, Shard shard, const std::string& name, Worker& worker);
   void ServeParked();
   void Revoke(std::int64_t lease, bool lost);

@@ -15,6 +15,7 @@ namespace h1bench {
 struct Lease {
   std::int64_t id = 0, attempt = 0, run = 0;
   std::string worker;
+  bool suspect = false;                         // its shard is (shards.h)
   std::map<std::int64_t, SampleRow> remaining;  // by sample id
   std::chrono::steady_clock::time_point deadline;
   std::chrono::steady_clock::time_point since;  // granted, or answered in part

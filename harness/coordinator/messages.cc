@@ -12,7 +12,7 @@ namespace h1bench {
 namespace {
 
 constexpr std::int64_t kTokenLimit = std::int64_t{1} << 40;  // far beyond any context
-constexpr int kLeaseIdLimit = 1000;                          // a worker holds one
+constexpr int kLeaseIdLimit = 1000;                          // a worker holds a few
 constexpr std::size_t kFailureLimit = 64 << 10;
 
 Status CheckLength(const char* field, const std::string& text, std::size_t least,
@@ -122,6 +122,16 @@ Status CheckMessage(const v1::HeartbeatRequest& request) {
                            request.lease_ids_size());
   };
   return check().WithContext("Heartbeat");
+}
+
+Status CheckMessage(const v1::LeaseRequest& request) {
+  const auto check = [&]() -> Status {
+    H1_RETURN_IF_ERROR(CheckSender(request));
+    if (request.held_lease_ids_size() <= kLeaseIdLimit) return Status::Ok();
+    return InvalidArgument("held_lease_ids: expected at most {}, found {}", kLeaseIdLimit,
+                           request.held_lease_ids_size());
+  };
+  return check().WithContext("Lease");
 }
 
 Status CheckMessage(const v1::DrainRequest& request) {

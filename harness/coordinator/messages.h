@@ -16,6 +16,7 @@ inline constexpr int kMessageIdLimit = 8;                    // first_ids, last_
 
 Status CheckMessage(const v1::RegisterRequest& request);
 Status CheckMessage(const v1::HeartbeatRequest& request);
+Status CheckMessage(const v1::LeaseRequest& request);
 Status CheckMessage(const v1::DrainRequest& request);
 /// By itself: `CheckAnswer` holds each response against what was asked.
 Status CheckMessage(const v1::SubmitRequest& request);

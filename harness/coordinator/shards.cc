@@ -45,7 +45,7 @@ std::int64_t MaxNewTokens(const SampleRow& sample) {
 }
 
 ShardLimits ChooseLimits(const std::vector<SampleRow>& pending, std::int64_t workers) {
-  constexpr std::int64_t kShardsPerWorker = 8, kLeast = 512, kMost = 32768;
+  constexpr std::int64_t kShardsPerWorker = 8, kLeast = 512, kMost = 131072;
   std::int64_t total = 0;
   for (const SampleRow& sample : pending) total += sample.cost_tokens;
   ShardLimits limits;
@@ -89,7 +89,7 @@ Result<std::vector<Shard>> BuildShards(const std::vector<SampleRow>& pending,
         together && size < RequestLimit(*sample, limits) &&
         (shards.back().cost + cost <= limits.tokens || size < together_at_most(sample)) &&
         shards.back().prompt_bytes + prompt.size() <= limits.bytes;
-    if (!fits) shards.push_back({sample->variant_id, {}, 0});
+    if (!fits) shards.push_back({sample->variant_id, {}, 0, 0, sample->losses > 0});
     shards.back().cost += fits ? cost : sample->cost_tokens;
     shards.back().samples.push_back(sample->id);
     shards.back().prompt_bytes += prompt.size();
@@ -134,9 +134,21 @@ std::optional<Shard> ShardQueue::Take(std::int64_t loaded_variant) {
     });
     ++lane->second.takers;
   }
-  Shard shard = std::move(lane->second.shards.front());
-  lane->second.shards.pop_front();
-  lane->second.cost -= shard.cost;
+  return Pop(lane->second);
+}
+
+std::optional<Shard> ShardQueue::TakeAhead(std::int64_t loaded_variant, std::int64_t workers) {
+  const auto lane = lanes_.find(loaded_variant);
+  if (lane == lanes_.end() || lane->second.shards.empty() || lane->second.shards.front().suspect ||
+      static_cast<std::int64_t>(size_) < workers)
+    return std::nullopt;
+  return Pop(lane->second);
+}
+
+Shard ShardQueue::Pop(Lane& lane) {
+  Shard shard = std::move(lane.shards.front());
+  lane.shards.pop_front();
+  lane.cost -= shard.cost;
   --size_;
   return shard;
 }

@@ -19,6 +19,7 @@ struct Shard {
   std::vector<std::int64_t> samples;
   std::int64_t cost = 0;  // estimated tokens to compute, the shared prefix counted once
   std::size_t prompt_bytes = 0;
+  bool suspect = false;  // a worker died while it had these samples
 };
 
 struct ShardLimits {
@@ -58,6 +59,10 @@ class ShardQueue {
   void Add(std::vector<Shard> shards);
   /// Work for a worker with `loaded_variant` (0: none) in memory, or nothing.
   std::optional<Shard> Take(std::int64_t loaded_variant);
+  /// Work for a worker that still has some of `loaded_variant`, or nothing: of that variant, while
+  /// each of `workers` workers could get some, and no samples that are suspected of killing
+  /// workers: those must be alone with the one they kill.
+  std::optional<Shard> TakeAhead(std::int64_t loaded_variant, std::int64_t workers);
   bool empty() const { return size_ == 0; }
   void Clear();
 
@@ -68,6 +73,8 @@ class ShardQueue {
     std::int64_t takers =
         0;  // shards taken by workers that had to load it: spreads workers over variants
   };
+  Shard Pop(Lane& lane);
+
   std::map<std::int64_t, Lane> lanes_;
   std::size_t size_ = 0;
 };

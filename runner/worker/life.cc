@@ -71,8 +71,37 @@ void Life::Heard() {
 }
 
 void Life::Hold(std::int64_t lease) {
-  lost_ = false;
-  lease_ = lease;
+  const std::lock_guard lock(mutex_);
+  leases_[lease] = false;
+}
+
+void Life::LetGo(std::int64_t lease) {
+  const std::lock_guard lock(mutex_);
+  leases_.erase(lease);
+}
+
+void Life::LetGoOfAll() {
+  const std::lock_guard lock(mutex_);
+  leases_.clear();
+}
+
+void Life::Lose(std::int64_t lease) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = leases_.find(lease); found != leases_.end()) found->second = true;
+}
+
+bool Life::Lost(std::int64_t lease) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = leases_.find(lease);
+  return found != leases_.end() && found->second;
+}
+
+std::vector<std::int64_t> Life::held() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::int64_t> leases;
+  for (const auto& [lease, lost] : leases_)
+    if (!lost) leases.push_back(lease);
+  return leases;
 }
 
 bool Life::Leaving() const { return g_terminated != 0 || drain_; }
@@ -107,23 +136,24 @@ void Life::BeatOnce(std::chrono::milliseconds limit) {
   v1::HeartbeatRequest request;
   request.set_worker_name(identity_.worker_name());
   request.set_incarnation(identity_.incarnation());
-  const std::int64_t lease = lease_;
-  if (lease != 0) request.add_lease_ids(lease);
+  const std::vector<std::int64_t> leases = held();
+  request.mutable_lease_ids()->Add(leases.begin(), leases.end());
   v1::HeartbeatResponse response;
   const Status status = client_.Heartbeat(request, response, limit);
   if (status.ok()) {
     Heard();
     if (response.drain()) drain_ = true;
-    if (!response.lost_lease_ids().empty() && lease_ == lease) lost_ = true;
+    for (const std::int64_t lease : response.lost_lease_ids()) Lose(lease);
   } else if (status.code() ==
              StatusCode::kNotFound) {  // another coordinator took over: our leases are void there
-    if (RegisterAgain().ok() && lease_ == lease) lost_ = true;
+    if (!RegisterAgain().ok()) return;
+    for (const std::int64_t lease : leases) Lose(lease);
   } else if (status.code() == StatusCode::kFailedPrecondition) {
     {
       const std::lock_guard lock(mutex_);
       fenced_ = status;
+      for (auto& [lease, lost] : leases_) lost = true;
     }
-    lost_ = true;
     client_.CancelLease();
   }
 }

@@ -4,9 +4,11 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/status.h"
 #include "proto/h1bench.pb.h"
@@ -29,9 +31,16 @@ class Life {
   Status Begin();
   /// Every answered call is a sign of the coordinator's life.
   void Heard();
-  void Hold(std::int64_t lease);  // 0: none
-  /// True when the work in hand is no longer wanted.
-  bool Lost() const { return lost_; }
+  /// Leases that the heartbeats name, each until it is let go of.
+  void Hold(std::int64_t lease);
+  void LetGo(std::int64_t lease);
+  void LetGoOfAll();
+  /// The coordinator refused something of this lease.
+  void Lose(std::int64_t lease);
+  /// True when the work of a held lease is no longer wanted.
+  bool Lost(std::int64_t lease) const;
+  /// Those held and not lost.
+  std::vector<std::int64_t> held() const;
   /// SIGTERM or the coordinator asked to leave.
   bool Leaving() const;
   /// Why this process must not go on (another one took its name), or ok.
@@ -47,9 +56,9 @@ class Life {
   v1::RegisterRequest identity_;
   std::int64_t parent_;
   std::chrono::milliseconds interval_{5'000};
-  std::atomic<std::int64_t> lease_{0};
-  std::atomic<bool> lost_{false}, drain_{false};
+  std::atomic<bool> drain_{false};
   mutable std::mutex mutex_;
+  std::map<std::int64_t, bool> leases_;  // whether they are lost
   std::condition_variable changed_;
   std::chrono::steady_clock::time_point heard_;
   Status fenced_;

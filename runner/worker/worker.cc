@@ -1,63 +1,24 @@
 #include "runner/worker/worker.h"
 
+#include <algorithm>
 #include <chrono>
-#include <fstream>
-#include <optional>
 #include <thread>
 #include <utility>
 
-#include "base/json.h"
 #include "runner/engine/self_test.h"
 #include "runner/worker/client.h"
 #include "runner/worker/identity.h"
 #include "runner/worker/life.h"
-#include "runner/worker/outbox.h"
+#include "runner/worker/shift.h"
 #include "runner/worker/telemetry.h"
+#include "runner/worker/usage.h"
 
 namespace h1bench {
 namespace {
 
-using SteadyClock = std::chrono::steady_clock;
-
 constexpr std::int64_t kPollMs = 10'000;
-constexpr int kFlushResponses = 512;  // each submit waits for the coordinator's disk
-constexpr std::chrono::milliseconds kFlushAfter{1'000};  // what a kill -9 may cost
-constexpr std::size_t kFlushBytes = 1 << 20;
-
-/// Starts the peak of resident memory anew, so that a variant does not answer for the one before it
-/// (proc(5), clear_refs).
-void ResetPeakMemory() { std::ofstream("/proc/self/clear_refs") << 5; }
-
-/// Bytes; 0 where /proc does not tell.
-std::int64_t PeakMemory() {
-  std::ifstream status("/proc/self/status");
-  std::string word;
-  std::int64_t kibibytes = 0;
-  while (status >> word) {
-    if (word == "VmHWM:" && status >> kibibytes) return kibibytes * 1024;
-  }
-  return 0;
-}
-
-/// What a worker tells of its variant with every submit; engine_seconds: time inside the engine
-/// since the variant was loaded; prefill_seconds and so on: of that, in Forwards of that phase;
-/// gpu: null where nobody watches one.
-std::string UsageJson(const MemoryPlan& used, double engine_seconds, const EngineStats& stats,
-                      const Json& gpu) {
-  Json json;
-  json.Set("weights", used.weights)
-      .Set("kv", used.kv)
-      .Set("state", used.state)
-      .Set("workspace", used.workspace);
-  json.Set("context", used.context)
-      .Set("peak_rss", PeakMemory())
-      .Set("engine_seconds", engine_seconds);
-  for (std::size_t i = 0; i < kPhases; ++i)
-    json.Set(fmt::format("{}_seconds", PhaseName(static_cast<Phase>(i))), stats.phase_seconds[i]);
-  if (stats.out_of_memory > 0) json.Set("out_of_memory", stats.out_of_memory);
-  if (!gpu.is_null()) json.Set("gpu", gpu);
-  return WriteJson(json);
-}
+/// Forwards whose tokens are made ready while another is computed.
+constexpr std::int64_t kForwardsAhead = 2;
 
 class Worker {
  public:
@@ -97,10 +58,7 @@ class Worker {
   Status Loop() {
     while (!life_.Leaving()) {
       H1_RETURN_IF_ERROR(life_.fenced());
-      v1::LeaseRequest ask;
-      ask.set_worker_name(options_.name);
-      ask.set_incarnation(incarnation_);
-      ask.set_loaded_variant(loaded_);
+      v1::LeaseRequest ask = Ask();
       ask.set_wait_ms(kPollMs);
       v1::LeaseResponse lease;
       const Status status = client_.Lease(ask, lease);
@@ -119,7 +77,7 @@ class Worker {
       H1_RETURN_IF_ERROR(status);
       life_.Heard();
       if (lease.finished()) return Status::Ok();
-      if (lease.lease_id() != 0) H1_RETURN_IF_ERROR(Work(lease));
+      if (lease.lease_id() != 0) H1_RETURN_IF_ERROR(Work(std::move(lease)));
     }
     return Status::Ok();
   }
@@ -129,7 +87,8 @@ class Worker {
   Status Load(const v1::Variant& variant) {
     engine_.reset();  // the old weights go before the new ones come
     ResetPeakMemory();
-    engine_seconds_ = 0;
+    times_ = {};
+    watch_.Restart();
     if (telemetry_) telemetry_->Reset();
     loaded_ = 0;
     WorkerOptions watched = options_;
@@ -138,100 +97,59 @@ class Worker {
     H1_ASSIGN_OR_RETURN(engine_, LoadVariant(variant, watched));
     H1_ASSIGN_OR_RETURN(probe_, engine_->Probe());
     loaded_ = variant.id();
+    watch_.Spend(times_.load);
     return Status::Ok();
   }
 
-  Status Work(const v1::LeaseResponse& lease) {
+  Status Work(v1::LeaseResponse lease) {
     life_.Hold(lease.lease_id());
     if (loaded_ != lease.variant().id()) {
       H1_RETURN_IF_ERROR(Load(lease.variant()));
       // Before anything else: a worker that is refused for its probe has wasted nobody's time.
-      v1::SubmitRequest proof = EmptyBatch(lease);
-      proof.set_memory_json(Usage());
-      if (const Status proven = Submit(proof); !proven.ok()) {
-        life_.Hold(0);
+      v1::SubmitRequest proof = Envelope();
+      proof.set_lease_id(lease.lease_id());
+      proof.set_attempt(lease.attempt());
+      if (const Status proven = HandIn(client_, life_, proof); !proven.ok()) {
+        life_.LetGo(lease.lease_id());
         return IsStale(proven) ? Status::Ok() : proven;
       }
     }
-    std::vector<EngineRequest> requests;
-    for (int i = 0; i < lease.requests_size(); ++i)
-      requests.push_back(FromWire(lease.requests(i), i));
-    v1::SubmitRequest batch = EmptyBatch(lease);
-    std::size_t bytes = 0;
-    auto flushed = SteadyClock::now();
-    Outbox<v1::SubmitRequest> outbox([this](v1::SubmitRequest& full) { return Submit(full); });
-    bool taken = true;
-    const auto flush = [&](bool last) {
-      batch.set_last(last);
-      batch.set_memory_json(Usage());
-      taken = outbox.Put(std::exchange(batch, EmptyBatch(lease)));
-    };
-    running_since_ = SteadyClock::now();
-    if (telemetry_) telemetry_->Resume();
-    const Status ran = engine_->Run(requests, [&](EngineResponse response) {
-      v1::Response& wire = *batch.add_responses();
-      wire = ToWire(lease.requests(static_cast<int>(response.tag)), response);
-      bytes += wire.ByteSizeLong();
-      const auto now = SteadyClock::now();
-      if (batch.responses_size() >= kFlushResponses || bytes >= kFlushBytes ||
-          now - flushed >= kFlushAfter) {
-        flush(false);
-        bytes = 0;
-        flushed = now;
-      }
-      return taken && !life_.Lost() && !life_.Leaving();
-    });
-    if (telemetry_) telemetry_->Pause();
-    engine_seconds_ = EngineSeconds();
-    running_since_.reset();
-    if (taken && !life_.Lost() && (batch.responses_size() > 0 || ran.ok())) flush(ran.ok());
-    const Status submitted = outbox.Close();
-    life_.Hold(0);
-    if (!ran.ok() && ran.code() != StatusCode::kCancelled) return ran;
-    return IsStale(submitted) ? Status::Ok() : submitted;
+    H1_ASSIGN_OR_RETURN(const Shift::Context context, ContextFor(lease.variant()));
+    return Shift(context).Run(std::move(lease));
   }
 
-  /// A lease that is not ours any more is no failure: somebody else answers it.
-  static bool IsStale(const Status& submitted) {
-    return submitted.code() == StatusCode::kFailedPrecondition ||
-           submitted.code() == StatusCode::kNotFound;
+  Result<Shift::Context> ContextFor(const v1::Variant& variant) {
+    Shift::Context context{client_, life_, *engine_,         Envelope(), Ask(),
+                           1,       0,     telemetry_.get(), times_,     watch_};
+    if (options_.engine == "null") return context;
+    H1_ASSIGN_OR_RETURN(const EngineOptions options,
+                        OptionsForVariant(options_.engine_options, options_.engine,
+                                          variant.precision(), variant.max_length()));
+    context.enough = kForwardsAhead * options.backend.max_batch_tokens;
+    // The CPU engine has all cores at work; beside a GPU they have nothing else to do.
+    if (options.backend.device == Device::kCuda) {
+      const int cores = options.backend.threads > 0
+                            ? options.backend.threads
+                            : static_cast<int>(std::thread::hardware_concurrency());
+      context.threads = std::max(1, cores / 2);
+    }
+    return context;
   }
 
-  v1::SubmitRequest EmptyBatch(const v1::LeaseResponse& lease) const {
+  v1::SubmitRequest Envelope() const {
     v1::SubmitRequest batch;
     batch.set_worker_name(options_.name);
     batch.set_incarnation(incarnation_);
-    batch.set_lease_id(lease.lease_id());
-    batch.set_attempt(lease.attempt());
     batch.set_probe(probe_);
     return batch;
   }
 
-  double EngineSeconds() const {
-    if (!running_since_) return engine_seconds_;
-    return engine_seconds_ +
-           std::chrono::duration<double>(SteadyClock::now() - *running_since_).count();
-  }
-
-  /// What the engine used so far.
-  std::string Usage() const {
-    const Json gpu = telemetry_ ? ToJson(telemetry_->Name(), telemetry_->Usage()) : Json();
-    return UsageJson(engine_->used_memory(), EngineSeconds(), engine_->stats(), gpu);
-  }
-
-  /// Repeats until it is acknowledged or refused. In the outbox's thread.
-  Status Submit(v1::SubmitRequest& batch) {
-    auto wait = std::chrono::milliseconds(100);
-    while (true) {
-      const Status status = client_.Submit(batch);
-      if (status.ok()) life_.Heard();
-      if (status.code() != StatusCode::kUnavailable &&
-          status.code() != StatusCode::kResourceExhausted)
-        return status;
-      if (life_.Lost()) return FailedPrecondition("the lease was lost");
-      std::this_thread::sleep_for(wait);
-      wait = std::min(wait * 2, std::chrono::milliseconds(1'000));
-    }
+  v1::LeaseRequest Ask() const {
+    v1::LeaseRequest ask;
+    ask.set_worker_name(options_.name);
+    ask.set_incarnation(incarnation_);
+    ask.set_loaded_variant(loaded_);
+    return ask;
   }
 
   const WorkerOptions& options_;
@@ -240,10 +158,10 @@ class Worker {
   Life life_;
   std::unique_ptr<Engine> engine_;
   std::int64_t loaded_ = 0;
-  std::string probe_;  // the loaded variant's
-  double engine_seconds_ = 0;
+  std::string probe_;                     // the loaded variant's
   std::unique_ptr<Telemetry> telemetry_;  // null: no GPU, or no NVML
-  std::optional<SteadyClock::time_point> running_since_;
+  WorkTimes times_;
+  StopWatch watch_;
 };
 
 Status TestEngine(const WorkerOptions& options) {
