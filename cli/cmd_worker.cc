@@ -16,6 +16,7 @@ namespace {
 struct Options {
   std::string coordinator, name;
   std::int64_t parent = 0;
+  std::vector<std::string> checked;
   EngineArguments engine;
 };
 
@@ -26,6 +27,12 @@ Status Work(const Options& options) {
   worker.engine = ResolveEngine(options.engine.engine);
   worker.parent = options.parent;
   worker.engine_options = ToEngineOptions(options.engine);
+  for (const std::string& pair : options.checked) {
+    const std::size_t colon = pair.find(':');
+    if (colon == std::string::npos)
+      return InvalidArgument("--checked {}: expected STAMP:DIGEST", pair);
+    worker.checked[pair.substr(0, colon)] = pair.substr(colon + 1);
+  }
   if (!options.engine.memory.empty()) {
     H1_ASSIGN_OR_RETURN(worker.engine_options.memory_bytes,
                         ParseBytes(options.engine.memory, "--memory"));
@@ -51,6 +58,7 @@ const Command kWorker(
       app.add_option("--name", options->name,
                      "Name of this worker, unique among the coordinator's; default: worker-PID");
       app.add_option("--parent", options->parent, "Die with this process")->group("");
+      app.add_option("--checked", options->checked, "STAMP:DIGEST of a model's files")->group("");
       AddEngineArguments(app, options->engine);
       app.footer(
           "It ends by itself when the coordinator is silent for nine seconds (exit code 5) and "

@@ -168,8 +168,10 @@ Status ExecuteLocally(const LocalRun& run, const RunArguments& arguments) {
   Result<v1::RunProgress> end = Status(StatusCode::kInternal, "");
   auto answered = started;
   {
-    WorkerPool pool(server->address(), WorkerArguments(arguments.engine),
-                    run.db.string() + ".workers.log");
+    std::vector<std::string> words = WorkerArguments(arguments.engine);
+    for (const auto& [stamp, digest] : run.models.checked())
+      words.insert(words.end(), {"--checked", stamp + ":" + digest});
+    WorkerPool pool(server->address(), std::move(words), run.db.string() + ".workers.log");
     H1_RETURN_IF_ERROR(pool.Start(arguments.workers));
     RunDisplay display(ParseDisplayMode(arguments.progress),
                        fmt::format("Ctrl-C pauses, `h1bench resume {}` goes on", run.run));

@@ -13,6 +13,7 @@
 #include "cli/text_tokens.h"
 #include "kernels/backend.h"
 #include "runner/checkpoint/checkpoint.h"
+#include "runner/checkpoint/stamp.h"
 #include "runner/checkpoint/synthesize.h"
 #include "runner/tokenizer/tokenizer.h"
 
@@ -53,9 +54,14 @@ Result<ModelFacts> CheckpointModels::Read(const std::filesystem::path& folder) {
   const std::string key = KeyOf(folder);
   if (const auto found = known_.find(key); found != known_.end()) return found->second;
   const auto start = Clock::Real().Steady();
+  const std::string stamp = FolderStamp(folder);
   H1_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(folder));
   ModelFacts facts;
+  const auto hashing = Clock::Real().Steady();
   H1_ASSIGN_OR_RETURN(facts.digest, checkpoint.Digest());
+  const std::chrono::duration<double> hashed = Clock::Real().Steady() - hashing;
+  const bool checked = !stamp.empty() && FolderStamp(folder) == stamp;
+  if (checked) checked_[stamp] = facts.digest;
   H1_ASSIGN_OR_RETURN(facts.config_json, ReadFile(folder / "config.json", 1 << 20));
   facts.parameters = checkpoint.parameters();
   facts.max_length = checkpoint.config().shape.max_positions;
@@ -73,7 +79,11 @@ Result<ModelFacts> CheckpointModels::Read(const std::filesystem::path& folder) {
   facts.cut_tokens = std::move(tokens.cut);
   known_[key] = facts;
   const std::chrono::duration<double> seconds = Clock::Real().Steady() - start;
-  loaded_[key] = {checkpoint.config(), shared, checkpoint.weight_bytes(), seconds.count(),
+  loaded_[key] = {checkpoint.config(),
+                  shared,
+                  checkpoint.weight_bytes(),
+                  seconds.count(),
+                  checked ? (seconds - hashed).count() : seconds.count(),
                   HasRandomWeights(facts.config_json)};
   return facts;
 }

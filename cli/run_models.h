@@ -16,6 +16,7 @@ struct LoadedModel {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::int64_t file_bytes = 0;  // of the tensors as stored
   double read_seconds = 0;      // that opening, hashing and the tokenizer took
+  double worker_seconds = 0;    // of that, what every worker does again
   bool random_weights = false;  // made by `model synthesize`
 };
 
@@ -30,11 +31,14 @@ class CheckpointModels final : public ModelSource {
   const LoadedModel& Loaded(const std::filesystem::path& folder) const;
   /// Of all folders.
   double read_seconds() const;
+  /// The digests of the folders whose files can be told to be the same later, by FolderStamp.
+  const std::map<std::string, std::string>& checked() const { return checked_; }
 
  private:
   std::string identity_;
   std::map<std::string, ModelFacts> known_;  // by absolute path
   std::map<std::string, LoadedModel> loaded_;
+  std::map<std::string, std::string> checked_;
 };
 
 /// This machine, for people and for comparing runs: CPU, cores, memory, kernel, host name.

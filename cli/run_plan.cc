@@ -104,9 +104,9 @@ class Planner {
     variant.model = row.model_name;
     variant.precision = row.precision;
     variant.file_bytes = model.file_bytes;
-    if (!rates.empty())  // every worker reads all of it, on the same cores
+    if (!rates.empty())  // every worker does it, on the same cores
       variant.load_seconds =
-          model.read_seconds * static_cast<double>(plan_.workers) +
+          model.worker_seconds * static_cast<double>(plan_.workers) +
           static_cast<double>(least.weights) / std::max(1.0, rates.pack_bytes_per_second) +
           rehearsal.probe_seconds();
     for (const auto& [id, task] : tasks_)

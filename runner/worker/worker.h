@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -20,6 +21,9 @@ struct WorkerOptions {
   NullEngineOptions null_engine;
   std::int64_t parent = 0;  // process that started it, 0: nobody; the worker dies with it
   std::string environment_json = "{}";
+  /// Digests of folders that somebody on this machine read, by their FolderStamp: files that are
+  /// still the same are not read twice.
+  std::map<std::string, std::string> checked;
 };
 
 /// The engine proves itself (runner/engine/self_test.h); one that fails tells the coordinator,
