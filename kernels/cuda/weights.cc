@@ -4,6 +4,9 @@
 #include <array>
 #include <cstring>
 #include <functional>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "kernels/common/convert.h"
 #include "kernels/common/layer_vectors.h"
@@ -31,7 +34,9 @@ class Uploader {
   Uploader(bool bf16, Stream stream) : bf16_(bf16), stream_(stream) {}
 
   Status Init() {
-    H1_ASSIGN_OR_RETURN(staging_, HostMemory::Allocate(kStagingBytes));
+    for (HostMemory& staging : staging_) {
+      H1_ASSIGN_OR_RETURN(staging, HostMemory::Allocate(kStagingBytes));
+    }
     return Status::Ok();
   }
 
@@ -47,15 +52,14 @@ class Uploader {
     const std::int64_t chunk = std::max<std::int64_t>(1, kStagingBytes / (width * element));
     for (std::int64_t first = 0; first < rows; first += chunk) {
       const std::int64_t count = std::min(chunk, rows - first);
-      std::memset(staging_.bytes(), 0, static_cast<std::size_t>(count * width * element));
-      for (std::int64_t r = first; r < std::min(first + count, n); ++r) {
-        for (const RowSource& source : sources(r))
-          Place(source, staging_.bytes() + ((r - first) * width + source.column) * element);
-      }
-      CopyToDevice(memory.bytes() + first * width * element, staging_.bytes(),
-                   count * width * element, stream_);
+      // One buffer is filled while the other one's copy is on its way.
+      std::swap(staging_[0], staging_[1]);
+      Fill({first, count, width, n}, sources, staging_[0].bytes());
       Synchronize(stream_);
+      CopyToDevice(memory.bytes() + first * width * element, staging_[0].bytes(),
+                   count * width * element, stream_);
     }
+    Synchronize(stream_);
     return Own(std::move(memory), owner);
   }
 
@@ -87,7 +91,7 @@ class Uploader {
     FillZero(to.bytes(), to.size(), stream_);
     constexpr std::int64_t kRows = kStagingBytes / static_cast<std::int64_t>(sizeof(GeneratedRow));
     H1_ASSIGN_OR_RETURN(const DeviceMemory table, DeviceMemory::Allocate(kStagingBytes));
-    auto* const rows = reinterpret_cast<GeneratedRow*>(staging_.bytes());
+    auto* const rows = reinterpret_cast<GeneratedRow*>(staging_[0].bytes());
     std::int64_t count = 0;
     const auto send = [&] {
       CopyToDevice(table.bytes(), rows, count * static_cast<std::int64_t>(sizeof(GeneratedRow)),
@@ -111,6 +115,32 @@ class Uploader {
     return TakeError();
   }
 
+  /// Rows [first, first + count) of `width` elements; those from `rows` on are zeros.
+  struct Rows {
+    std::int64_t first, count, width, rows;
+  };
+
+  /// In several threads: the file's pages are mapped and copied by whoever reads them.
+  void Fill(const Rows& part, const RowSources& sources, std::byte* to) const {
+    constexpr std::int64_t kThreads = 8, kLeastBytes = std::int64_t{1} << 20;
+    const std::int64_t row_bytes = part.width * (bf16_ ? 2 : 4);
+    const std::int64_t threads = std::clamp<std::int64_t>(
+        part.count * row_bytes / kLeastBytes, 1,
+        std::min<std::int64_t>(kThreads, std::max(1U, std::thread::hardware_concurrency())));
+    const auto fill = [&](std::int64_t thread) {
+      const std::int64_t begin = part.count * thread / threads,
+                         end = part.count * (thread + 1) / threads;
+      std::memset(to + begin * row_bytes, 0, static_cast<std::size_t>((end - begin) * row_bytes));
+      for (std::int64_t r = begin; r < std::min(end, part.rows - part.first); ++r) {
+        for (const RowSource& source : sources(part.first + r))
+          Place(source, to + r * row_bytes + source.column * (bf16_ ? 2 : 4));
+      }
+    };
+    std::vector<std::jthread> others;
+    for (std::int64_t thread = 1; thread < threads; ++thread) others.emplace_back(fill, thread);
+    fill(0);
+  }
+
   void Place(const RowSource& source, std::byte* to) const {
     if (source.view == nullptr) return;
     const std::int64_t width = source.view->shape[1];
@@ -125,7 +155,7 @@ class Uploader {
 
   bool bf16_;
   Stream stream_;
-  HostMemory staging_;
+  std::array<HostMemory, 2> staging_;
   std::int64_t bytes_ = 0;
 };
 
