@@ -14,7 +14,7 @@ Result<EngineOptions> OptionsForVariant(EngineOptions options, const std::string
   options.max_length = max_length;
   H1_ASSIGN_OR_RETURN(options.backend.device, ParseDevice(engine));
   if (options.backend.device == Device::kCuda) {  // enough rows to fill a GPU
-    options.backend.max_batch_tokens = 8192;
+    options.backend.max_batch_tokens = 16384;
     options.backend.max_batch_rows = 4096;
     options.prefill_chunk = options.backend.max_batch_tokens;
   }
