@@ -182,7 +182,9 @@ TEST_F(AheadTest, TheSampleThatKillsIsGivenUpAloneAlthoughWorkersAskAhead) {
       core_->WorkerLost("w");
     } else {
       ASSERT_TRUE(Submit("w", *first, incarnation).ok());
-      if (ahead->lease_id() != 0) ASSERT_TRUE(Submit("w", *ahead, incarnation).ok());
+      if (ahead->lease_id() != 0) {
+        ASSERT_TRUE(Submit("w", *ahead, incarnation).ok());
+      }
     }
     core_->Tick();
   }
