@@ -166,18 +166,21 @@ Status ExecuteLocally(const LocalRun& run, const RunArguments& arguments) {
   const auto started = std::chrono::steady_clock::now();
   H1_RETURN_IF_ERROR(server->StartRun(run.run, run.identity, run.tasks, run.plan.estimate));
   Result<v1::RunProgress> end = Status(StatusCode::kInternal, "");
-  auto answered = started;
+  std::vector<std::string> words = WorkerArguments(arguments.engine);
+  for (const auto& [stamp, digest] : run.models.checked())
+    words.insert(words.end(), {"--checked", stamp + ":" + digest});
+  WorkerPool pool(server->address(), std::move(words), run.db.string() + ".workers.log");
+  H1_RETURN_IF_ERROR(pool.Start(arguments.workers));
   {
-    std::vector<std::string> words = WorkerArguments(arguments.engine);
-    for (const auto& [stamp, digest] : run.models.checked())
-      words.insert(words.end(), {"--checked", stamp + ":" + digest});
-    WorkerPool pool(server->address(), std::move(words), run.db.string() + ".workers.log");
-    H1_RETURN_IF_ERROR(pool.Start(arguments.workers));
     RunDisplay display(ParseDisplayMode(arguments.progress),
                        fmt::format("Ctrl-C pauses, `h1bench resume {}` goes on", run.run));
     end = Watch(run, *server, pool, display);
-    answered = std::chrono::steady_clock::now();
   }
+  const auto answered = std::chrono::steady_clock::now();
+  if (end.ok())
+    pool.Dismiss();  // they end while the reports are made
+  else
+    pool.Stop();   // they hand in what they have
   server.reset();  // from here on the store is this thread's
   if (end.ok()) return PrintResult(*end, run, arguments, started, answered);
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - started;

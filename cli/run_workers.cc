@@ -101,10 +101,14 @@ Status WorkerPool::Watch(std::int64_t done, const std::function<void(const std::
   return Unavailable("every worker failed. The last lines of {}:\n{}", log_.string(), LogTail());
 }
 
-void WorkerPool::Stop() {
+void WorkerPool::Dismiss() {
   for (const Slot& slot : slots_) {
     if (slot.pid != 0) kill(slot.pid, SIGTERM);
   }
+}
+
+void WorkerPool::Stop() {
+  Dismiss();
   const auto until = std::chrono::steady_clock::now() + kPatience;
   for (Slot& slot : slots_) {
     while (slot.pid != 0) {

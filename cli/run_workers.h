@@ -29,6 +29,8 @@ class WorkerPool {
   /// between (`done`: answers so far). `lost` hears the names of those that died. An error means
   /// that no worker is left.
   Status Watch(std::int64_t done, const std::function<void(const std::string&)>& lost);
+  /// Asks all to leave and does not wait: a GPU's driver may take a second to let go of a model.
+  void Dismiss();
   /// Asks all to leave, then kills; returns when none is left.
   void Stop();
   std::vector<pid_t> pids() const;
