@@ -13,6 +13,12 @@ import time
 
 ROWS = []
 SCRATCH = pathlib.Path(tempfile.mkdtemp(prefix="h1bench-report-"))
+PART_SECONDS = float(os.environ.get("H1BENCH_PART_SECONDS", "590"))
+DEADLINE = time.monotonic() + PART_SECONDS  # of the part that runs
+
+
+class Ended(Exception):
+    """The part's time is over; its rows so far are complete."""
 
 
 def row(what, figure, bar, command):
@@ -22,7 +28,12 @@ def row(what, figure, bar, command):
 
 def run(*command, **options):
     shown = " ".join(str(part) for part in command)
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+    left = max(0.1, DEADLINE - time.monotonic())
+    # timeout ends the workers of a run, too, which are in its process group.
+    done = subprocess.run(["timeout", "-k", "10", f"{left:.1f}", *(str(part) for part in command)], capture_output=True, text=True,
+                          **options)
+    if done.returncode in (124, 137) and time.monotonic() >= DEADLINE:
+        raise Ended(f"ended after {PART_SECONDS:.0f} s, in `{shown}`")
     if done.returncode != 0:
         raise RuntimeError(f"{shown}: exit {done.returncode}: {done.stderr[-800:]}")
     return done.stdout
@@ -194,7 +205,7 @@ PARTS = {"accuracy": part_accuracy, "prefill": part_prefill, "decode": part_deco
 
 
 def main():
-    global BIN
+    global BIN, DEADLINE
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", required=True, help="the folder of the h1bench program")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all but 34b")
@@ -204,8 +215,11 @@ def main():
     revision = [line for line in run(BIN, "--version").splitlines() if line.startswith("revision")][0].split()[1][:12]
     print(f"{time.strftime('%Y-%m-%d')}, {gpu}, revision {revision}\n\n| what | figure | bar | command |\n|---|---|---|---|")
     for part in arguments.parts or [name for name in PARTS if name != "34b"]:
+        DEADLINE = time.monotonic() + PART_SECONDS
         try:
             PARTS[part]()
+        except Ended as ended:
+            row(part, f"not finished: {ended}", "", "")
         except Exception as error:  # one part that fails must not cost the others' figures
             row(part, f"failed: {error}", "", "")
 

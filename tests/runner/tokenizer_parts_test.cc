@@ -1,6 +1,8 @@
 // The parts by themselves: behaviours of a split, added-token flags, normalizers, models with
 // unknown symbols, decoders.
+#include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <regex.h>
 
 #include <algorithm>
 #include <atomic>
@@ -230,6 +232,25 @@ TEST(TokenizerThreads, EncodeIsTheSameFromManyThreads) {
     });
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(wrong, 0);
+}
+
+/// Oniguruma exports the C library's names for regular expressions. Whoever calls those must get
+/// the C library's; under AddressSanitizer half of them came from each, and regexec never returned.
+TEST(TokenizerLink, RegularExpressionsOfTheCLibraryStayItsOwn) {
+  for (const auto& function : {reinterpret_cast<void*>(&regcomp), reinterpret_cast<void*>(&regexec),
+                               reinterpret_cast<void*>(&regfree)}) {
+    Dl_info info = {};
+    ASSERT_NE(dladdr(function, &info), 0);
+    EXPECT_EQ(std::string_view(info.dli_fname).find("libonig"), std::string_view::npos);
+  }
+  regex_t pattern = {};
+  ASSERT_EQ(regcomp(&pattern, "a(b+)[.]", REG_EXTENDED), 0);
+  EXPECT_EQ(pattern.re_nsub, 1U);
+  regmatch_t found[2] = {};
+  EXPECT_EQ(regexec(&pattern, "xxabb.", 2, found, 0), 0);
+  EXPECT_EQ(found[1].rm_eo - found[1].rm_so, 2);
+  EXPECT_EQ(regexec(&pattern, "xxabb", 2, found, 0), REG_NOMATCH);
+  regfree(&pattern);
 }
 
 }  // namespace
