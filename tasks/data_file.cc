@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <new>
 
 #include "base/file.h"
@@ -14,6 +15,19 @@ namespace {
 constexpr std::size_t kMaxUnpacked = 256U << 20;
 // Of a table's rows and of all its fields. An empty field is one byte in the file and thirty here.
 constexpr std::size_t kMaxColumns = 1000, kMaxFields = std::size_t{4} << 20;
+// Of all lines of JSON; each line has the limits of ParseJson. A value of two bytes takes forty
+// here.
+constexpr std::size_t kMaxValues = std::size_t{8} << 20;
+
+/// Values and keys, as ParseJson counts them. Its depth limit bounds the stack.
+std::size_t CountValues(const Json& value) {
+  std::size_t count = 1;
+  if (value.is_array())
+    for (const Json& item : value.as_array()) count += CountValues(item);
+  if (value.is_object())
+    for (const auto& [key, item] : value.as_object()) count += 1 + CountValues(item);
+  return count;
+}
 
 struct Inflater {
   z_stream stream = {};
@@ -97,8 +111,10 @@ Result<std::vector<Json>> ParseJsonLines(std::string_view text, const std::strin
                                          const std::vector<std::string>& keys,
                                          std::vector<std::size_t>* lines) {
   std::vector<Json> rows;
-  std::size_t number = 0;
-  for (const std::string_view line : SplitLines(text)) {
+  std::size_t number = 0, values = 0;
+  while (!text.empty()) {  // without a list of lines: a line may be one byte
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     auto row = ParseJson(line);
@@ -106,6 +122,9 @@ Result<std::vector<Json>> ParseJsonLines(std::string_view text, const std::strin
     if (!row.ok()) return row.status().WithContext(place);
     if (!row->is_object())
       return Corrupt("{}: expected a JSON object, found {}", place, row->TypeName());
+    values += CountValues(*row);
+    if (values > kMaxValues)
+      return Corrupt("{}: expected at most {} values and keys in all lines", place, kMaxValues);
     for (const std::string& key : keys) {
       const Json* value = row->Find(key);
       if (value == nullptr) return Corrupt("{}: the key \"{}\" is missing", place, key);

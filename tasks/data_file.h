@@ -11,8 +11,8 @@
 /// expected, what was found.
 namespace h1bench::tasks {
 
-/// One JSON object a line. Blank lines are skipped. `keys` must be there and be strings. `lines`
-/// gets the line of each row, from 1.
+/// One JSON object a line, at most 8 Mi values and keys in all. Blank lines are skipped. `keys`
+/// must be there and be strings. `lines` gets the line of each row, from 1.
 Result<std::vector<Json>> ReadJsonLines(const std::filesystem::path& file,
                                         const std::vector<std::string>& keys,
                                         std::vector<std::size_t>* lines = nullptr);

@@ -92,6 +92,20 @@ TEST_F(DataFiles, JsonLinesErrorsNameFileAndLine) {
   EXPECT_EQ((*good)[0].Find("key")->as_string(), "\xC3\xA9");
 }
 
+/// Each line of a file may be within a document's limit, and all together take all memory.
+TEST_F(DataFiles, JsonLinesAreBoundedTogether) {
+  constexpr int kLines = 8, kNumbers = (1 << 20) - 5;  // and object, two keys, string, array
+  std::string line = R"({"key":"","n":[0)";
+  for (int i = 1; i < kNumbers; ++i) line += ",0";
+  line += "]}\n";
+  std::string text;
+  for (int i = 0; i < kLines; ++i) text += line;
+  const std::string file = (folder_ / "rows.jsonl").string();
+  EXPECT_EQ(ParseJsonLines(text, "f", {"key"})->size(), 8U);  // 8 Mi exactly
+  EXPECT_EQ(JsonError(text + "\n{\"key\":\"\"}"),
+            file + ":10: expected at most 8388608 values and keys in all lines");
+}
+
 TEST_F(DataFiles, Gzip) {
   const std::string text = "{\"key\": \"value\"}\n", packed = h1bench::testing::Gzip(text);
   EXPECT_EQ(*ReadMaybeGzip(Write("a.gz", packed)), text);
