@@ -7,6 +7,7 @@
 #include <deque>
 
 #include "harness/coordinator/grpc_status.h"
+#include "harness/coordinator/wire.h"
 #include "harness/suite/suite.h"
 #include "proto/h1bench.grpc.pb.h"
 
@@ -19,49 +20,91 @@ bool IsLoopback(const std::string& address) {
          address.rfind("[::1]:", 0) == 0;
 }
 
+/// Calls come as bytes, so that they are looked at before objects are made of them (wire.h).
+Status Read(const grpc::ByteBuffer& bytes, google::protobuf::Message& message) {
+  grpc::Slice slice;
+  if (!bytes.TrySingleSlice(&slice).ok() && !bytes.DumpToSingleSlice(&slice).ok())
+    return InvalidArgument("a call whose bytes cannot be unpacked");
+  return ReadMessage({reinterpret_cast<const char*>(slice.begin()), slice.size()}, message);
+}
+
+void Finish(grpc::ServerUnaryReactor* reactor, const Status& status,
+            const google::protobuf::Message& response, grpc::ByteBuffer* answer) {
+  if (status.ok()) {
+    const grpc::Slice slice(response.SerializeAsString());
+    *answer = grpc::ByteBuffer(&slice, 1);
+  }
+  reactor->Finish(ToGrpc(status));
+}
+
+const grpc::Status kTooManyCalls = {grpc::StatusCode::RESOURCE_EXHAUSTED,
+                                    "too many calls at once; try again in a second"};
+
 /// Runs `work` on the executor and finishes the call with what it returns.
+template <typename Request, typename Response>
 grpc::ServerUnaryReactor* Unary(Executor& executor, grpc::CallbackServerContext* context,
-                                std::function<Status()> work) {
+                                const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer,
+                                std::function<Status(const Request&, Response&)> work) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const bool queued =
-      executor.Post([reactor, work = std::move(work)] { reactor->Finish(ToGrpc(work())); });
-  if (!queued)
-    reactor->Finish(
-        {grpc::StatusCode::RESOURCE_EXHAUSTED, "too many calls at once; try again in a second"});
+  const auto request = std::make_shared<Request>();
+  if (const Status read = Read(*bytes, *request); !read.ok()) {
+    reactor->Finish(ToGrpc(read));
+    return reactor;
+  }
+  const bool queued = executor.Post([reactor, request, answer, work = std::move(work)] {
+    Response response;
+    const Status status = work(*request, response);
+    Finish(reactor, status, response, answer);
+  });
+  if (!queued) reactor->Finish(kTooManyCalls);
   return reactor;
 }
 
-class WorkerService final : public v1::Coordinator::CallbackService {
+using WorkerCalls = v1::Coordinator::WithRawCallbackMethod_Register<
+    v1::Coordinator::WithRawCallbackMethod_Lease<v1::Coordinator::WithRawCallbackMethod_Heartbeat<
+        v1::Coordinator::WithRawCallbackMethod_Submit<
+            v1::Coordinator::WithRawCallbackMethod_Drain<v1::Coordinator::Service>>>>>;
+using RunCalls = v1::Runs::WithRawCallbackMethod_CreateRun<
+    v1::Runs::WithRawCallbackMethod_ListRuns<v1::Runs::WithRawCallbackMethod_WatchRun<
+        v1::Runs::WithRawCallbackMethod_CancelRun<v1::Runs::Service>>>>;
+
+class WorkerService final : public WorkerCalls {
  public:
   WorkerService(Coordinator& core, Executor& executor) : core_(core), executor_(executor) {}
 
-  grpc::ServerUnaryReactor* Register(grpc::CallbackServerContext* context,
-                                     const v1::RegisterRequest* request,
-                                     v1::RegisterResponse* response) override {
-    return Unary(executor_, context, [=, this] { return core_.Register(*request, *response); });
+  using Context = grpc::CallbackServerContext;
+  using Bytes = grpc::ByteBuffer;
+
+  grpc::ServerUnaryReactor* Register(Context* context, const Bytes* bytes, Bytes* answer) override {
+    return Unary<v1::RegisterRequest, v1::RegisterResponse>(
+        executor_, context, bytes, answer,
+        [this](const auto& request, auto& response) { return core_.Register(request, response); });
   }
-  grpc::ServerUnaryReactor* Heartbeat(grpc::CallbackServerContext* context,
-                                      const v1::HeartbeatRequest* request,
-                                      v1::HeartbeatResponse* response) override {
-    return Unary(executor_, context, [=, this] { return core_.Heartbeat(*request, *response); });
+  grpc::ServerUnaryReactor* Heartbeat(Context* context, const Bytes* bytes,
+                                      Bytes* answer) override {
+    return Unary<v1::HeartbeatRequest, v1::HeartbeatResponse>(
+        executor_, context, bytes, answer,
+        [this](const auto& request, auto& response) { return core_.Heartbeat(request, response); });
   }
-  grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext* context,
-                                   const v1::SubmitRequest* request, v1::SubmitResponse*) override {
-    return Unary(executor_, context, [=, this] { return core_.Submit(*request); });
+  grpc::ServerUnaryReactor* Submit(Context* context, const Bytes* bytes, Bytes* answer) override {
+    return Unary<v1::SubmitRequest, v1::SubmitResponse>(
+        executor_, context, bytes, answer,
+        [this](const auto& request, auto&) { return core_.Submit(request); });
   }
-  grpc::ServerUnaryReactor* Drain(grpc::CallbackServerContext* context,
-                                  const v1::DrainRequest* request, v1::DrainResponse*) override {
-    return Unary(executor_, context, [=, this] { return core_.Drain(*request); });
+  grpc::ServerUnaryReactor* Drain(Context* context, const Bytes* bytes, Bytes* answer) override {
+    return Unary<v1::DrainRequest, v1::DrainResponse>(
+        executor_, context, bytes, answer,
+        [this](const auto& request, auto&) { return core_.Drain(request); });
   }
-  grpc::ServerUnaryReactor* Lease(grpc::CallbackServerContext* context,
-                                  const v1::LeaseRequest* request,
-                                  v1::LeaseResponse* response) override {
+  grpc::ServerUnaryReactor* Lease(Context* context, const Bytes* bytes, Bytes* answer) override {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     LeaseCall call;
-    call.request = *request;
-    call.respond = [reactor, response](Status status, v1::LeaseResponse answer) {
-      *response = std::move(answer);
-      reactor->Finish(ToGrpc(status));
+    if (const Status read = Read(*bytes, call.request); !read.ok()) {
+      reactor->Finish(ToGrpc(read));
+      return reactor;
+    }
+    call.respond = [reactor, answer](const Status& status, const v1::LeaseResponse& response) {
+      Finish(reactor, status, response, answer);
     };
     call.cancelled = [context, reactor] {
       if (!context->IsCancelled()) return false;
@@ -69,9 +112,7 @@ class WorkerService final : public v1::Coordinator::CallbackService {
       return true;
     };
     const bool queued = executor_.Post([this, call = std::move(call)] { core_.AskLease(call); });
-    if (!queued)
-      reactor->Finish(
-          {grpc::StatusCode::RESOURCE_EXHAUSTED, "too many calls at once; try again in a second"});
+    if (!queued) reactor->Finish(kTooManyCalls);
     return reactor;
   }
 
@@ -82,7 +123,7 @@ class WorkerService final : public v1::Coordinator::CallbackService {
 
 /// Plans one submitted suite after the other on a thread of its own: reading a model may take a
 /// minute.
-class RunService final : public v1::Runs::CallbackService {
+class RunService final : public RunCalls {
  public:
   RunService(Coordinator& core, Executor& executor, Store& store, ModelSource& models,
              bool have_judge, const ServerOptions& options, Clock& clock)
@@ -95,35 +136,39 @@ class RunService final : public v1::Runs::CallbackService {
         clock_(clock),
         planning_(std::chrono::hours(1), [] {}) {}
 
-  grpc::ServerUnaryReactor* CreateRun(grpc::CallbackServerContext* context,
-                                      const v1::CreateRunRequest* request,
-                                      v1::CreateRunResponse* response) override {
+  using Context = grpc::CallbackServerContext;
+  using Bytes = grpc::ByteBuffer;
+
+  grpc::ServerUnaryReactor* CreateRun(Context* context, const Bytes* bytes,
+                                      Bytes* answer) override {
     const auto& metadata = context->client_metadata();
     const auto found = metadata.find(kSubmissionName);
     const std::string name =
         found == metadata.end() ? "" : std::string(found->second.data(), found->second.size());
-    return Unary(planning_, context, [=, this] { return CreateOnce(name, *request, *response); });
+    return Unary<v1::CreateRunRequest, v1::CreateRunResponse>(
+        planning_, context, bytes, answer, [this, name](const auto& request, auto& response) {
+          return CreateOnce(name, request, response);
+        });
   }
-  grpc::ServerUnaryReactor* ListRuns(grpc::CallbackServerContext* context,
-                                     const v1::ListRunsRequest*,
-                                     v1::ListRunsResponse* response) override {
-    return Unary(executor_, context, [=, this]() -> Status {
-      H1_ASSIGN_OR_RETURN(*response, core_.ListRuns());
-      return Status::Ok();
-    });
+  grpc::ServerUnaryReactor* ListRuns(Context* context, const Bytes* bytes, Bytes* answer) override {
+    return Unary<v1::ListRunsRequest, v1::ListRunsResponse>(
+        executor_, context, bytes, answer, [this](const auto&, auto& response) -> Status {
+          H1_ASSIGN_OR_RETURN(response, core_.ListRuns());
+          return Status::Ok();
+        });
   }
-  grpc::ServerUnaryReactor* WatchRun(grpc::CallbackServerContext* context,
-                                     const v1::WatchRunRequest* request,
-                                     v1::RunProgress* response) override {
-    return Unary(executor_, context, [=, this]() -> Status {
-      H1_ASSIGN_OR_RETURN(*response, core_.Progress(request->run()));
-      return Status::Ok();
-    });
+  grpc::ServerUnaryReactor* WatchRun(Context* context, const Bytes* bytes, Bytes* answer) override {
+    return Unary<v1::WatchRunRequest, v1::RunProgress>(
+        executor_, context, bytes, answer, [this](const auto& request, auto& response) -> Status {
+          H1_ASSIGN_OR_RETURN(response, core_.Progress(request.run()));
+          return Status::Ok();
+        });
   }
-  grpc::ServerUnaryReactor* CancelRun(grpc::CallbackServerContext* context,
-                                      const v1::CancelRunRequest* request,
-                                      v1::CancelRunResponse*) override {
-    return Unary(executor_, context, [=, this] { return core_.CancelRun(request->run()); });
+  grpc::ServerUnaryReactor* CancelRun(Context* context, const Bytes* bytes,
+                                      Bytes* answer) override {
+    return Unary<v1::CancelRunRequest, v1::CancelRunResponse>(
+        executor_, context, bytes, answer,
+        [this](const auto& request, auto&) { return core_.CancelRun(request.run()); });
   }
 
  private:

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "harness/coordinator/messages.h"
+#include "harness/coordinator/wire.h"
 #include "harness/suite/suite.h"
 #include "runner/checkpoint/checkpoint.h"
 #include "runner/checkpoint/safetensors.h"
@@ -61,15 +62,31 @@ std::string Safetensors(int count) {
          std::string(static_cast<std::size_t>(count) * 4, '\1');
 }
 
+/// So many log-likelihoods, ten an answer.
 std::string Answers(int count) {
   v1::SubmitRequest request;
   request.set_worker_name("w");
   request.set_incarnation("1");
   for (int i = 0; i < count; ++i) {
-    v1::Response& response = *request.add_responses();
-    response.set_key("key" + std::to_string(i));
+    if (i % 10 == 0) request.add_responses()->set_key("key" + std::to_string(i));
+    v1::Response& response = *request.mutable_responses(i / 10);
     response.add_loglikelihoods(-i);
     response.add_is_greedy(true);
+  }
+  return request.SerializeAsString();
+}
+
+/// As many answers as a message may have, with times of one byte: four in memory, in a field that
+/// doubles.
+std::string AnswersOfTimes(int count) {
+  v1::SubmitRequest request;
+  request.set_worker_name("w");
+  request.set_incarnation("1");
+  for (int i = 0; i < kMessageAnswerLimit; ++i) {
+    v1::Response& response = *request.add_responses();
+    response.set_key("k");
+    for (int j = 0; j < 10 * count / kMessageAnswerLimit; ++j) response.add_inter_token_us(1);
+    response.set_generated_tokens(response.inter_token_us_size() + 1);
   }
   return request.SerializeAsString();
 }
@@ -118,7 +135,7 @@ void ParseSuiteText(const std::string& text) { (void)ParseSuite(text, "f"); }
 void ParseRows(const std::string& text) { (void)tasks::ParseCsv(text, "f", 2); }
 void ParseMessage(const std::string& text) {
   v1::SubmitRequest request;
-  if (request.ParseFromString(text)) (void)CheckMessage(request);
+  if (ReadMessage(text, request).ok()) (void)CheckMessage(request);
 }
 
 const std::vector<Parser>& Parsers() {
@@ -139,7 +156,7 @@ const std::vector<Parser>& Parsers() {
       {"rows", [](int n) { return Times("\"a \"\"b\"\"\n\",c\n", n); }, ParseRows, 64},
       {"JSON rows", [](int n) { return Times("{\"key\":\"a\",\"n\":[0,1]}\n", n); },
        [](const std::string& t) { (void)tasks::ParseJsonLines(t, "f", {"key"}); }, 64},
-      {"message", Answers, ParseMessage, 64},
+      {"message", Answers, ParseMessage, 16},
       {"database", DatabaseOf, ReadDatabase, 0},
   };
   return parsers;
@@ -159,7 +176,15 @@ const std::vector<Parser>& Bombs() {
       {"a row of commas", [](int n) { return Times(",", 100 * n) + "\n"; }, ParseRows, 0},
       {"rows of nothing", [](int n) { return Times(",\n", 150 * n); }, ParseRows, 28},
       {"answers without content", [](int n) { return Times(std::string("\x2a\0", 2), 10 * n); },
-       ParseMessage, 160},
+       ParseMessage, 0},
+      {"fields that nobody knows", [](int n) { return Times(std::string("\x7a\0", 2), 10 * n); },
+       ParseMessage, 0},
+      {"answers of times", AnswersOfTimes, ParseMessage, 16},
+      {"lines of numbers",
+       [](int n) { return Times("{\"key\":\"\",\"n\":[0" + Times(",0", 63) + "]}\n", 4 * n); },
+       [](const std::string& t) { (void)tasks::ParseJsonLines(t, "f", {"key"}); }, 32},
+      {"empty lines", [](int n) { return Times("\n", 1000 * n) + "{\"key\":\"\"}"; },
+       [](const std::string& t) { (void)tasks::ParseJsonLines(t, "f", {"key"}); }, 0},
   };
   return bombs;
 }

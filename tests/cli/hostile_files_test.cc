@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "harness/coordinator/messages.h"
 #include "harness/coordinator/request.h"
+#include "harness/coordinator/wire.h"
 #include "harness/store/vfs.h"
 #include "harness/suite/suite.h"
 #include "runner/checkpoint/checkpoint.h"
@@ -54,12 +55,12 @@ Status ReadRows(const std::string& bytes, const std::string&) {
 template <typename Message>
 Status ReadMessageOf(const std::string& bytes, Message& message) {
   const google::protobuf::LogSilencer quiet;
-  if (!message.ParseFromString(bytes)) return InvalidArgument("no message for protobuf");
+  H1_RETURN_IF_ERROR(ReadMessage(bytes, message));
   return CheckMessage(message);
 }
 
 /// As the coordinator: the message by itself, then each answer against a question of two choices.
-Status ReadMessage(const std::string& bytes, const std::string& name) {
+Status ReadCall(const std::string& bytes, const std::string& name) {
   v1::RegisterRequest registration;
   v1::HeartbeatRequest beat;
   v1::DrainRequest drain;
@@ -110,7 +111,7 @@ const std::map<std::string, Reader>& Readers() {
       {"suite",
        [](const std::string& b, const std::string&) { return ParseSuite(b, "f").status(); }},
       {"dataset", ReadRows},
-      {"message", ReadMessage},
+      {"message", ReadCall},
       {"database", ReadDatabase},
   };
   return readers;

@@ -2,6 +2,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <thread>
 
 #include "harness/coordinator/server.h"
@@ -14,6 +15,16 @@ namespace {
 using testing::Answer;
 using testing::NoModels;
 using testing::StoredRun;
+
+/// Bytes: the most that this process had in memory.
+std::int64_t ResidentPeak() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  std::int64_t kibibytes = 0;
+  while (status >> word)
+    if (word == "VmHWM:" && status >> kibibytes) return kibibytes * 1024;
+  return 0;
+}
 
 /// The real server on a free loopback port.
 class ServerTest : public ::testing::Test {
@@ -65,6 +76,23 @@ class ServerTest : public ::testing::Test {
     v1::SubmitResponse response;
     grpc::ClientContext context;
     return stub_->Submit(&context, request, &response);
+  }
+
+  /// Any bytes to any method, through the generic interface.
+  grpc::Status Call(const char* method, const std::string& bytes, grpc::ByteBuffer& response) {
+    const grpc::Slice slice(bytes);
+    const grpc::ByteBuffer request(&slice, 1);
+    grpc::GenericStub stub(channel_);
+    grpc::ClientContext context;
+    grpc::CompletionQueue queue;
+    grpc::Status status;
+    const auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
+    call->StartCall();
+    call->Finish(&response, &status, nullptr);
+    void* tag = nullptr;
+    bool ok = false;
+    EXPECT_TRUE(queue.Next(&tag, &ok));
+    return status;
   }
 
   NoModels models_;
@@ -125,24 +153,50 @@ TEST_F(ServerTest, MessagesOver16MiBAreRefused) {
   EXPECT_TRUE(Submit(lease, 8U << 20).ok());
 }
 
+/// 16 MiB of answers without content would be 2.5 GiB of objects: the bytes are looked at before.
+TEST_F(ServerTest, CallsAreBoundedBeforeTheyAreRead) {
+  Start(1);
+  v1::LeaseResponse lease;
+  ASSERT_TRUE(Lease(lease, 0).ok());
+  std::string answers, fields;
+  while (answers.size() < (15U << 20)) answers += std::string("\x2a\0", 2);
+  for (int i = 0; i < 200'000; ++i) fields += std::string("\x7a\0", 2);
+  const std::string big(std::size_t{3} << 20, '\x7a');
+  const struct {
+    const char* method;
+    const std::string& bytes;
+    const char* message;
+  } cases[] = {
+      {"Coordinator/Submit", answers, "Submit: responses: expected at most 4096, found more"},
+      {"Coordinator/Submit", fields, "Submit: expected at most 131072 fields, found more"},
+      {"Coordinator/Register", big, "Register: expected at most 1048576 bytes, found 3145728"},
+      {"Coordinator/Lease", fields, "Lease: expected at most 131072 fields, found more"},
+      {"Coordinator/Heartbeat", big, "Heartbeat: expected at most 1048576 bytes, found 3145728"},
+      {"Coordinator/Drain", "\x07", "Drain: expected a DrainRequest, found other bytes"},
+      {"Runs/CreateRun", big, "CreateRun: expected at most 2097152 bytes, found 3145728"},
+      {"Runs/ListRuns", fields, "ListRuns: expected at most 131072 fields, found more"},
+      {"Runs/WatchRun", "\x0a", "WatchRun: expected a WatchRunRequest, found other bytes"},
+      {"Runs/CancelRun", big, "CancelRun: expected at most 1048576 bytes, found 3145728"},
+  };
+  std::ofstream("/proc/self/clear_refs") << 5;  // the most memory so far is what there is now
+  const std::int64_t before = ResidentPeak();
+  for (const auto& item : cases) {
+    grpc::ByteBuffer response;
+    const std::string method = std::string("/h1bench.v1.") + item.method;
+    const grpc::Status status = Call(method.c_str(), item.bytes, response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << method;
+    EXPECT_EQ(status.error_message(), item.message);
+  }
+  EXPECT_LT(ResidentPeak() - before, std::int64_t{256} << 20);
+  EXPECT_TRUE(Submit(lease).ok()) << "it serves as before";
+}
+
 TEST_F(ServerTest, HealthServiceAnswers) {
   Start(1);
   // grpc.health.v1.Health/Check through the generic interface: an empty request asks for the server
   // as a whole; the answer's field 1 is 1 (SERVING).
-  const grpc::Slice empty("", 0);
-  const grpc::ByteBuffer request(&empty, 1);
   grpc::ByteBuffer response;
-  grpc::GenericStub stub(channel_);
-  grpc::ClientContext context;
-  grpc::CompletionQueue queue;
-  grpc::Status status;
-  const auto call =
-      stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
-  call->StartCall();
-  call->Finish(&response, &status, nullptr);
-  void* tag = nullptr;
-  bool ok = false;
-  ASSERT_TRUE(queue.Next(&tag, &ok));
+  const grpc::Status status = Call("/grpc.health.v1.Health/Check", "", response);
   ASSERT_TRUE(status.ok()) << status.error_message();
   grpc::Slice answer;
   ASSERT_TRUE(response.DumpToSingleSlice(&answer).ok());

@@ -7,6 +7,7 @@
 #include <functional>
 #include <limits>
 
+#include "harness/coordinator/wire.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/harness/coordinator_fixture.h"
 
@@ -187,7 +188,7 @@ TEST_F(MessagesTest, HeartbeatsAndFarewells) {
   EXPECT_EQ(core_->failures().size(), 0U);
 }
 
-/// What is no message at all is refused by protobuf before any of our code sees it.
+/// What is no message at all, and text that protobuf refuses.
 TEST_F(MessagesTest, Bytes) {
   v1::SubmitRequest request;
   for (const std::string& bytes :
@@ -195,10 +196,42 @@ TEST_F(MessagesTest, Bytes) {
         std::string("\x0a\x05word"), std::string("\x0a\x01\xff"),  // short; not UTF-8
         std::string("\x2a\x02\x10"), std::string("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
         std::string("\x00", 1), std::string("\x0c")})  // field 0; an end without start
-    EXPECT_FALSE(request.ParseFromString(bytes)) << bytes;
+    EXPECT_EQ(ReadMessage(bytes, request).message(),
+              "Submit: expected a SubmitRequest, found other bytes")
+        << bytes;
   std::string deep;  // groups of unknown fields, nested deeper than protobuf goes
   for (int i = 0; i < 100'000; ++i) deep += "\xa3\x06";
-  EXPECT_FALSE(request.ParseFromString(deep));
+  EXPECT_FALSE(ReadMessage(deep, request).ok());
+  const std::string good = Good().SerializeAsString();  // and every part of a good one
+  ASSERT_TRUE(ReadMessage(good, request).ok());
+  EXPECT_EQ(request.SerializeAsString(), good);
+  for (std::size_t size = 0; size < good.size(); ++size) {
+    const std::string part = good.substr(0, size);
+    EXPECT_EQ(ReadMessage(part, request).ok(), request.ParseFromString(part)) << size;
+  }
+}
+
+/// The most that passes, and one more.
+TEST_F(MessagesTest, CountsAreBoundedOnTheWire) {
+  v1::SubmitRequest request, read;
+  for (int i = 0; i < kMessageAnswerLimit; ++i) request.add_responses();
+  EXPECT_TRUE(ReadMessage(request.SerializeAsString(), read).ok());
+  EXPECT_EQ(read.responses_size(), kMessageAnswerLimit);
+  request.add_responses();
+  EXPECT_EQ(ReadMessage(request.SerializeAsString(), read).message(),
+            "Submit: responses: expected at most 4096, found more");
+  std::string fields;
+  for (int i = 0; i < kMessageFieldLimit; ++i) fields += std::string("\x10\1", 2);
+  v1::WatchRunRequest watch;
+  EXPECT_TRUE(ReadMessage(fields, watch).ok());
+  EXPECT_EQ(ReadMessage(fields + fields.substr(0, 2), watch).message(),
+            "WatchRun: expected at most 131072 fields, found more");
+  read.Clear();
+  read.set_worker_name(std::string((16U << 20) - 5, 'w'));  // and five bytes of tag and length
+  ASSERT_EQ(read.ByteSizeLong(), 16U << 20);
+  EXPECT_TRUE(ReadMessage(read.SerializeAsString(), request).ok());
+  EXPECT_EQ(ReadMessage(std::string((16U << 20) + 1, 'x'), request).message(),
+            "Submit: expected at most 16777216 bytes, found 16777217");
 }
 
 }  // namespace
