@@ -13,7 +13,7 @@
 namespace h1bench::cli {
 namespace {
 
-constexpr const char* kKind = "forward rates 1";
+constexpr const char* kKind = "forward rates 2";
 
 /// What two measurements must share to be of the same thing.
 Result<Json> KeyOf(const ModelShape& shape, const EngineOptions& options, std::int64_t workers) {

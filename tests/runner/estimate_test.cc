@@ -8,6 +8,7 @@
 #include "runner/estimate/counting_backend.h"
 #include "runner/estimate/forward_rates.h"
 #include "runner/estimate/measure_rates.h"
+#include "runner/estimate/rate_probes.h"
 #include "runner/estimate/rehearsal.h"
 #include "tests/runner/checkpoint_fixture.h"
 #include "tests/runner/engine_fixture.h"
@@ -218,11 +219,86 @@ TEST(Rehearsal, WhatDoesNotFitIsRefused) {
   EXPECT_EQ(run->seconds.total(), 0);  // without rates no time
 }
 
+/// A machine whose Forwards cost so much and not a nanosecond more or less.
+struct LinearCosts {
+  double keys, segments, head;  // of a key and token, of a segment, of a row and word
+
+  /// All layers but the last compute every row whole; the last one's products after the mixer, and
+  /// the head, are for asked rows.
+  double Of(const ForwardWork& work, std::int64_t layers, std::int64_t vocab) const {
+    const auto rows = static_cast<double>(work.prompt_tokens + work.generated);
+    const auto asked = static_cast<double>(work.asked_rows + work.generated);
+    const double mixer = (work.prompt_keys + work.generated_keys) * keys +
+                         static_cast<double>(work.prompt_segments + work.generated - 1) * segments +
+                         rows * 3e-5;
+    const double rest = 2e-4 + rows * 4e-5, last = 2e-4 + asked * 4e-5;
+    return static_cast<double>(layers) * mixer + static_cast<double>(layers - 1) * rest + last +
+           static_cast<double>(vocab) * head * (10 + asked);
+  }
+
+  ProbeTimes Time(const std::vector<Probe>& probes, std::int64_t vocab) const {
+    ProbeTimes times;
+    times.more = 2;
+    times.share = 0.0625;
+    for (const Probe& probe : probes) {
+      ForwardWork work;
+      const std::int64_t rows = probe.segments * probe.tokens;
+      (probe.steps ? work.generated : work.prompt_tokens) = rows;
+      if (!probe.steps) work.prompt_segments = probe.segments, work.asked_rows = probe.asked;
+      const auto each = static_cast<double>(probe.tokens);
+      work.prompt_keys =
+          static_cast<double>(rows) * (static_cast<double>(probe.context) + (each + 1) / 2);
+      times.shallow.push_back(Of(work, 1, vocab));
+      times.deep.push_back(probe.shallow ? -1e9 : Of(work, 3, vocab / 16));  // must not be read
+    }
+    return times;
+  }
+};
+
+/// From two small models' times to what any Forward of the whole one takes.
+TEST(RateProbes, TwoSmallModelsTellAWhole) {
+  constexpr std::int64_t kLayers = 36, kVocab = 32768;
+  const LinearCosts costs{1e-8, 2e-5, 1e-9};
+  for (const bool cpu : {true, false}) {
+    const RateProbes probes(cpu, 8192, 64);
+    std::vector<Probe> all = probes.all();
+    ProbeTimes times = costs.Time(all, kVocab);
+    ForwardWork prompts;
+    prompts.prompt_tokens = 1000, prompts.prompt_segments = 3, prompts.asked_rows = 5;
+    prompts.prompt_keys = 3e5;
+    ForwardWork steps;
+    steps.generated = 20, steps.generated_keys = 20 * 700;
+    const auto error = [&](const ForwardWork& work) {
+      const double wanted = costs.Of(work, kLayers, kVocab);
+      return std::abs(Seconds(probes.Rates(times, kLayers), work).total() / wanted - 1);
+    };
+    EXPECT_LT(error(prompts), 2e-3) << cpu;
+    EXPECT_LT(error(steps), 2e-3) << cpu;
+    times.share = 1;  // planted: the smaller head taken for a whole one
+    EXPECT_GT(error(steps), 0.02) << cpu;
+    EXPECT_GT(error(prompts), 0.002) << cpu;
+  }
+}
+
+/// Rates that are kept must be readable again, whatever the largest Forward.
+TEST(RateProbes, SizesGrow) {
+  for (const bool cpu : {true, false}) {
+    for (const std::int64_t most : {64, 100, 192, 256, 2048, 8192}) {
+      for (const std::int64_t batch : {1, 2, 8, 64, 256}) {
+        const RateProbes probes(cpu, most, batch);
+        const ProbeTimes times = LinearCosts{1e-8, 2e-5, 1e-9}.Time(probes.all(), 4096);
+        const Json json = ToJson(probes.Rates(times, 4));
+        EXPECT_TRUE(ForwardRatesFromJson(json).ok()) << WriteJson(json);
+      }
+    }
+  }
+}
+
 /// The forwards of a few layers say what a model of many takes. The bound is wide, for machines
 /// that do other things as well; without the step from few layers to all it would be missed by far.
 TEST(SlowMeasureRates, PredictsADeeperModel) {
   ModelShape shape = testing::TinyShape();
-  shape.vocab = 2048, shape.hidden = 256, shape.intermediate = 512, shape.layers = 24;
+  shape.vocab = 4096, shape.hidden = 256, shape.intermediate = 512, shape.layers = 24;
   shape.heads = 4, shape.kv_heads = 2, shape.head_dim = 64;
   shape.ssm_inner = 384, shape.ssm_heads = 6, shape.ssm_head_dim = 64, shape.ssm_state = 64;
   shape.max_positions = 4096;
