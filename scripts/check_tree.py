@@ -52,9 +52,29 @@ def tree_problems(names):
                 yield f"{name}: a header without #pragma once"
 
 
+KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^;{]*?\)\s*)?(\w+)\((?=\w)")
+NAMED_TEST = re.compile(r"`(Cuda\w+)\.(\w+)`")
+
+
+def kernel_problems():
+    """Kernels that tests/cuda/README.md does not hold against float64, and tests named there that do not exist."""
+    manual = ROOT / "tests/cuda/README.md"
+    rows = [line.split("|")[1:] for line in manual.read_text().splitlines() if line.startswith("| `")]
+    listed_kernels = {(cells[0].strip(" `"), name) for cells in rows for name in re.findall(r"`(\w+)`", cells[1])}
+    found = {(path.stem, name) for path in (ROOT / "kernels/cuda").glob("*.cu") for name in KERNEL.findall(path.read_text())}
+    for stem, name in sorted(found - listed_kernels):
+        yield f"kernels/cuda/{stem}.cu: {name}: tests/cuda/README.md names no test of it"
+    for stem, name in sorted(listed_kernels - found):
+        yield f"tests/cuda/README.md: there is no kernel {name} in kernels/cuda/{stem}.cu"
+    tests = "".join(path.read_text() for path in (ROOT / "tests/cuda").glob("*_test.cc"))
+    for suite, test in sorted(set(NAMED_TEST.findall(manual.read_text()))):
+        if f"({suite}, {test})" not in tests:
+            yield f"tests/cuda/README.md: there is no test {suite}.{test}"
+
+
 def main():
     names = listed()
-    problems = list(tree_problems(names))
+    problems = list(tree_problems(names)) + list(kernel_problems())
     if "--build" in sys.argv:
         problems += built_problems(names, ROOT / sys.argv[sys.argv.index("--build") + 1])
     for problem in problems:

@@ -135,8 +135,9 @@ std::vector<Named> Kernels() {
 
 TEST(CudaKernels, ProductsAgreeWithFloat64) {
   const std::vector<std::array<std::int64_t, 3>> sizes = {
-      {1, 1, 1},      {1, 128, 64},   {15, 63, 65},  {31, 127, 63},
-      {33, 129, 128}, {65, 130, 200}, {300, 136, 64}};
+      {1, 1, 1},     {1, 128, 64},   {15, 63, 65},   {16, 64, 16},  {17, 65, 17},   {31, 127, 63},
+      {32, 128, 64}, {33, 129, 128}, {63, 16, 192},  {64, 8, 15},   {65, 130, 200}, {127, 47, 64},
+      {129, 49, 64}, {255, 112, 64}, {256, 113, 64}, {257, 24, 64}, {300, 136, 64}};
   for (const Named& kernel : Kernels()) {
     SCOPED_TRACE(kernel.name);
     for (const auto& [rows, n, k] : sizes) {

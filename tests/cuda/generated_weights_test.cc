@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -15,9 +16,9 @@ namespace {
 using testing::kDevice;
 
 /// Odd sizes everywhere: padded rows and columns must stay zero.
-ModelShape OddShape(bool tied) {
+ModelShape OddShape(bool tied, std::int64_t hidden = 70) {
   ModelShape s;
-  s.vocab = 131, s.hidden = 70, s.intermediate = 45, s.layers = 2;
+  s.vocab = 131, s.hidden = hidden, s.intermediate = 45, s.layers = 2;
   s.heads = 2, s.kv_heads = 1, s.head_dim = 18;
   s.ssm_heads = 3, s.ssm_head_dim = 7, s.ssm_inner = 21, s.ssm_groups = 1, s.ssm_state = 9;
   s.conv_taps = 4, s.chunk = 64, s.max_positions = 64;
@@ -46,8 +47,13 @@ std::vector<float> Logits(const ModelShape& shape, const SyntheticModel& model,
 }
 
 TEST(CudaGeneratedWeights, AreThoseOfTheHost) {
-  for (const bool tied : {false, true}) {
-    const ModelShape shape = OddShape(tied);
+  for (const auto& [tied, hidden] : {std::pair<bool, std::int64_t>{false, 70},
+                                     {true, 70},
+                                     {false, 255},  // around a block's threads
+                                     {false, 256},
+                                     {true, 257}}) {
+    SCOPED_TRACE(hidden);
+    const ModelShape shape = OddShape(tied, hidden);
     const auto stored = SynthesizeInMemory(shape, 9), formulas = SynthesizeForDevice(shape, 9);
     const auto other = SynthesizeForDevice(shape, 10);
     ASSERT_TRUE(stored.ok() && formulas.ok() && other.ok());

@@ -127,7 +127,7 @@ constexpr double kFp32 = 1e-6, kBf16 = 4e-3;  // one bf16 rounding is 2^-9 = 2e-
 
 TEST(CudaScan, EveryKernelFollowsTheRecurrence) {
   for (const ModelShape& shape : {Shape(4, 64, 1, 128), Shape(4, 128, 2, 256)}) {
-    for (const std::int64_t tokens : {1, 16, 63, 64, 65, 150}) {
+    for (const std::int64_t tokens : {1, 7, 8, 9, 16, 63, 64, 65, 150}) {
       SCOPED_TRACE(fmt::format("N {}, {} tokens", shape.ssm_state, tokens));
       const Problem p(shape, tokens);
       EXPECT_LE(Error(p, Scanned(p, ScanPlain, false)), kFp32);

@@ -324,7 +324,7 @@ TEST(CudaStages, NormsFollowFloat64) {
 
 TEST(CudaStages, GateNormFollowsFloat64) {
   for (const bool before : {false, true}) {
-    for (const std::int64_t size : {1, 127, 128, 255, 257, 1024, 2052}) {
+    for (const std::int64_t size : {1, 127, 128, 255, 256, 257, 1024, 2052}) {
       SCOPED_TRACE(size);
       ModelShape s = Shape(8, 8, 1, 8, 4);
       s.ssm_groups = s.ssm_heads = 2, s.ssm_head_dim = size, s.ssm_inner = 2 * size;
@@ -407,7 +407,7 @@ TEST(CudaStages, HeadFollowsFloat64) {
 
 TEST(CudaStages, EmbedAndGatherTakeTheirRows) {
   for (const bool bf16 : {false, true}) {
-    for (const std::int64_t hidden : {1, 255, 257}) {
+    for (const std::int64_t hidden : {1, 255, 256, 257}) {
       ModelShape s = Shape(hidden, 8, 4, 8, 4);
       s.embedding_multiplier = 3;
       Stage stage(s, bf16, {Span{0, 4}});
