@@ -82,12 +82,17 @@ void Linear::Run(const void* in, float* out, std::int64_t rows) const {
   const auto product = kind_ == ActKind::kF32 ? Kernels().product_f32 : Kernels().product_bf16;
   const std::int64_t panels = weight_.size() / shape.bytes;
   const std::int64_t blocks = (rows + kPieceRows - 1) / kPieceRows;
+  const std::int64_t threads = CurrentPool() == nullptr ? 1 : CurrentPool()->threads();
   ParallelFor(panels * blocks, [&](std::int64_t i) {
     const std::int64_t panel = i / blocks, row = i % blocks * kPieceRows;
+    // What this thread is likely to take after this piece.
+    const std::int64_t next = (i + threads) / blocks;
+    const bool other = next != panel && next < panels;
     const std::int64_t column = panel * shape.columns;
     product({static_cast<const std::byte*>(in) + row * k_ * ActBytes(kind_),
              std::min(kPieceRows, rows - row), k_, weight_.data() + panel * shape.bytes,
-             out + row * n_ + column, n_, std::min(shape.columns, n_ - column)});
+             other ? weight_.data() + next * shape.bytes : nullptr, out + row * n_ + column, n_,
+             std::min(shape.columns, n_ - column)});
   });
 }
 

@@ -37,13 +37,9 @@ class Panel {
     const std::vector<std::byte> in = Rows(), panel = Packed();
     const ActKind kind = bf16_ ? table_.bf16_kind : ActKind::kF32;
     std::vector<float> out(Index(rows * (width + 3)), NAN);
-    const ProductArgs args{in.data() + first * k_ * ActBytes(kind),
-                           rows,
-                           k_,
-                           panel.data(),
-                           out.data(),
-                           width + 3,
-                           width};
+    const ProductArgs args{
+        in.data() + first * k_ * ActBytes(kind), rows,       k_,        panel.data(),
+        rows % 2 == 0 ? panel.data() : nullptr,  out.data(), width + 3, width};
     (bf16_ ? table_.product_bf16 : table_.product_f32)(args);
     return out;
   }

@@ -76,16 +76,30 @@ H1_INLINE void Advance(F (*sum)[kVectors], const typename T::Row* in, int64_t k,
   }
 }
 
-/// kRows rows by the whole panel, from registers to `out`.
+inline constexpr int64_t kLine = 64;  // bytes of a cache line
+inline constexpr int64_t kAhead = 8;  // steps that ask for as many lines at a time
+
+/// Lines of a panel for one step along k: as many tiles of rows ask for another panel's lines, one
+/// line a step, so that these come while there is much to compute.
+template <typename T>
+inline constexpr int64_t kLines = kPanel* T::kStep*(int64_t)sizeof(typename T::Weight) / kLine;
+
+/// kRows rows by the whole panel, from registers to `out`. `fetch`: a line for every step along k
+/// that will be wanted soon; null: none.
 template <typename T, int kRows>
-static void RowTile(const ProductArgs& a, int64_t row) {
+static void RowTile(const ProductArgs& a, int64_t row, const char* fetch) {
   constexpr int64_t kStride = kPanel * T::kStep;
   const auto* in = (const typename T::Row*)a.in + row * a.k;
   const auto* panel = (const typename T::Weight*)a.panel;
   F sum[kRows][kVectors] = {};
   const int64_t whole = a.k / T::kStep;
-  for (int64_t i = 0; i < whole; ++i)
-    Advance<T, kRows>(sum, in + i * T::kStep, a.k, panel + i * kStride, false);
+  int64_t i = 0;
+  for (; fetch != nullptr && i + kAhead <= whole; i += kAhead) {
+    for (int64_t j = i; j < i + kAhead; ++j) __builtin_prefetch(fetch + j * kLine, 0, 2);
+    for (int64_t j = i; j < i + kAhead; ++j)
+      Advance<T, kRows>(sum, in + j * T::kStep, a.k, panel + j * kStride, false);
+  }
+  for (; i < whole; ++i) Advance<T, kRows>(sum, in + i * T::kStep, a.k, panel + i * kStride, false);
   if (whole * T::kStep < a.k)
     Advance<T, kRows>(sum, in + whole * T::kStep, a.k, panel + whole * kStride, true);
 #pragma GCC unroll 8
@@ -99,31 +113,34 @@ static void RowTile(const ProductArgs& a, int64_t row) {
 }
 
 /// Rows in tiles of nearly equal height: the panel comes from memory once, for the first of them,
-/// and from a cache for the others.
+/// and from a cache for the others, which are enough to have the next panel fetched meanwhile.
 template <typename T>
 static void Product(const ProductArgs& a) {
   const int64_t tiles = (a.rows + kTileRows - 1) / kTileRows;
   for (int64_t t = 0; t < tiles; ++t) {
     const int64_t row = a.rows * t / tiles;
+    const bool fetches = a.next != nullptr && tiles > kLines<T> && t > 0 && t <= kLines<T>;
+    const char* fetch =
+        fetches ? (const char*)a.next + (t - 1) * (a.k / T::kStep) * kLine : nullptr;
     switch (a.rows * (t + 1) / tiles - row) {
       case 1:
-        RowTile<T, 1>(a, row);
+        RowTile<T, 1>(a, row, fetch);
         break;
       case 2:
-        RowTile<T, 2>(a, row);
+        RowTile<T, 2>(a, row, fetch);
         break;
 #if defined(__AVX2__)
       case 3:
-        RowTile<T, 3>(a, row);
+        RowTile<T, 3>(a, row, fetch);
         break;
       case 4:
-        RowTile<T, 4>(a, row);
+        RowTile<T, 4>(a, row, fetch);
         break;
       case 5:
-        RowTile<T, 5>(a, row);
+        RowTile<T, 5>(a, row, fetch);
         break;
       default:
-        RowTile<T, 6>(a, row);
+        RowTile<T, 6>(a, row, fetch);
 #endif
     }
   }

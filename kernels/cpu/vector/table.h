@@ -62,6 +62,7 @@ struct ProductArgs {
   /// fp32: (k, columns); bf16 beside bf16 rows: (ceil(k / 2), columns, 2); bf16 beside fp32 rows:
   /// (k, columns). Columns past the weight's are 0.
   const void* panel;
+  const void* next;  // a panel that will be wanted soon, of the same size; null: none
   float* out;
   int64_t ldo, width;  // width: columns of this panel that the result has
 };
