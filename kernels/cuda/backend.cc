@@ -147,7 +147,7 @@ class CudaBackend final : public Backend {
       Scan(c, w, i);
       if (shape_.gated_norm) GateNorm(c, w);
       Attend(c, i);
-      if (c.batch.any_kept) Keep(c, i);
+      if (c.batch.any_kept && !PostInKeeps(c)) Keep(c, i);
       const bool last = i + 1 == shape_.layers;
       if (last && c.batch.asked_count == 0) return;
       if (last) GatherAsked(c);

@@ -126,6 +126,10 @@ DeviceBatch SendBatch(const HostBatch& batch, std::byte* host, std::byte* device
   out.target_count = static_cast<std::int64_t>(batch.targets.size());
   out.tile_count = static_cast<std::int64_t>(batch.tiles.size());
   out.any_kept = !batch.kept.empty();
+  out.step_in_place =
+      std::all_of(batch.segments.begin(), batch.segments.end(), [](const DeviceSegment& s) {
+        return s.rows == 1 && s.recent_out != nullptr && s.recent_out == s.recent_in;
+      });
   return out;
 }
 

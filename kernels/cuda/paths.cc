@@ -137,6 +137,10 @@ void Attend(const StageContext& c, std::int64_t layer) {
   }
 }
 
+bool PostInKeeps(const StageContext& c) {
+  return c.paths.post_in == Path::kPostInFours && c.batch.step_in_place;
+}
+
 void PostIn(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
   c.paths.post_in == Path::kPostInFours ? PostInFours(c, w, layer) : PostInPlain(c, w, layer);
 }

@@ -1,4 +1,6 @@
-// Between the wide input product and the mixers: conv, time steps, RoPE, keys and values.
+// Between the wide input product and the mixers: conv, time steps, RoPE, keys and values. In a decode
+// step (DeviceBatch::step_in_place) the kernel in fours also leaves in the slots what Keep would: each
+// place writes what it alone has read, and later kernels of the step read only what earlier ones left.
 #include "kernels/cuda/recent.h"
 
 namespace h1bench::H1_CUDA_NAMESPACE {
@@ -24,12 +26,13 @@ H1_DEVICE void Convolve(const Dims& d, const StateLayout& layout, const DeviceSe
 }
 
 template <typename T>
-H1_DEVICE void TimeStep(const Dims& d, const Buffers& buffers, const LayerPointers& w,
+H1_DEVICE float TimeStep(const Dims& d, const Buffers& buffers, const LayerPointers& w,
                         std::int64_t row, std::int64_t h) {
   float step = Softplus(buffers.wide[row * d.wide + d.dt + h] + w.dt_bias[h], T{});
   step = step < d.dt_min ? d.dt_min : step > d.dt_max ? d.dt_max : step;
   buffers.dt[row * d.ssm_heads + h] = step;
   if (buffers.decay != nullptr) buffers.decay[row * d.ssm_heads + h] = expf(step * w.a[h]);
+  return step;
 }
 
 /// NeoX pairing: element i turns with element i + hd / 2.
@@ -96,9 +99,23 @@ H1_DEVICE float4 AddTap(const float4& tap, const float4& x, const float4& sum) {
                      fmaf(tap.w, x.w, sum.w));
 }
 
+/// Where a step's only row of a segment is kept.
+struct KeptRow {
+  std::byte *recent, *page;
+  std::int64_t position;
+  H1_DEVICE KeptRow(const DeviceBatch& batch, std::int64_t row) {
+    const DeviceSegment segment = batch.segments[batch.segment_of[row]];
+    recent = segment.recent_out, position = segment.position;
+    page = batch.pages[segment.first_page + position / kPageTokens];
+  }
+  /// Whether the chunk stays open: its tokens' inputs are asked for again.
+  H1_DEVICE bool open() const { return (position + 1) % kChunk != 0; }
+};
+
 /// Conv and silu of channels c to c + 3 in rows [row0, row0 + count): the chain of Convolve; taps
-/// before the sequence add 0.
-template <int kRows, typename Out>
+/// before the sequence add 0. With kKeep the only row's inputs become the tail, and its x and B stay
+/// with the open chunk's.
+template <int kRows, bool kKeep, typename Out>
 H1_DEVICE void ConvolveRows(const Dims& d, const StateLayout& layout, const DeviceBatch& batch,
                             const Buffers& buffers, const LayerPointers& w, int c,
                             std::int64_t row0, int count, std::int64_t layer) {
@@ -131,15 +148,29 @@ H1_DEVICE void ConvolveRows(const Dims& d, const StateLayout& layout, const Devi
     sum = AddTap(tap[2], before[2], sum);
     sum = AddTap(tap[3], x[i], sum);
     before[0] = before[1], before[1] = before[2], before[2] = x[i];
-    StoreFour(out + i * d.channels, Silu(sum.x, Out{}), Silu(sum.y, Out{}), Silu(sum.z, Out{}),
-              Silu(sum.w, Out{}));
+    const float4 y = make_float4(Silu(sum.x, Out{}), Silu(sum.y, Out{}), Silu(sum.z, Out{}),
+                                 Silu(sum.w, Out{}));
+    StoreFour(out + i * d.channels, y.x, y.y, y.z, y.w);
+    if constexpr (!kKeep) continue;
+    const KeptRow kept(batch, row0);
+    float* const tail = reinterpret_cast<float*>(kept.recent + layout.tail_at(layer)) + c;
+    H1_UNROLL
+    for (int k = 0; k < 3; ++k)
+      StoreFour(tail + k * d.channels, before[k].x, before[k].y, before[k].z, before[k].w);
+    if (c < layout.chunk_columns && kept.open()) {
+      Out* const to = reinterpret_cast<Out*>(kept.recent + layout.columns_at(layer)) +
+                      kept.position % kChunk * layout.chunk_columns + c;
+      StoreFour(to, y.x, y.y, y.z, y.w);
+    }
   }
 }
 
-/// Four of a row's rotated pairs: elements j and j + hd / 2 of a query or key head.
-template <int kRows, typename T>
-H1_DEVICE void RotateRows(const Dims& d, const Buffers& buffers, int place, std::int64_t row0,
-                          int count) {
+/// Four of a row's rotated pairs: elements j and j + hd / 2 of a query or key head. With kKeep keys
+/// also go into their page.
+template <int kRows, bool kKeep, typename T>
+H1_DEVICE void RotateRows(const Dims& d, const StateLayout& layout, const DeviceBatch& batch,
+                          const Buffers& buffers, int place, std::int64_t row0, int count,
+                          std::int64_t layer) {
   const int hd = static_cast<int>(d.head_dim), half = hd / 2;
   const int head = place / (half / 4), j = place % (half / 4) * 4;
   const bool query = head < d.heads;
@@ -153,14 +184,35 @@ H1_DEVICE void RotateRows(const Dims& d, const Buffers& buffers, int place, std:
     const float4 a = FourOf(from + i * d.wide), b = FourOf(from + i * d.wide + half);
     const float4 cos = FourOf(buffers.cos + (row0 + i) * half + j);
     const float4 sin = FourOf(buffers.sin + (row0 + i) * half + j);
-    StoreFour(to + i * heads * hd, a.x * cos.x - b.x * sin.x, a.y * cos.y - b.y * sin.y,
-              a.z * cos.z - b.z * sin.z, a.w * cos.w - b.w * sin.w);
-    StoreFour(to + i * heads * hd + half, b.x * cos.x + a.x * sin.x, b.y * cos.y + a.y * sin.y,
-              b.z * cos.z + a.z * sin.z, b.w * cos.w + a.w * sin.w);
+    const auto turn = [&](T* out) {
+      StoreFour(out, a.x * cos.x - b.x * sin.x, a.y * cos.y - b.y * sin.y,
+                a.z * cos.z - b.z * sin.z, a.w * cos.w - b.w * sin.w);
+      StoreFour(out + half, b.x * cos.x + a.x * sin.x, b.y * cos.y + a.y * sin.y,
+                b.z * cos.z + a.z * sin.z, b.w * cos.w + a.w * sin.w);
+    };
+    turn(to + i * heads * hd);
+    if (!kKeep || query) continue;
+    const KeptRow kept(batch, row0);
+    turn(reinterpret_cast<T*>(kept.page + layout.key_at(layer, head - d.heads, kept.position)) + j);
   }
 }
 
-template <typename T, typename Conv, int kRows>
+/// Four of a row's values: `place` counts them.
+template <bool kKeep, typename T>
+H1_DEVICE void CopyValues(const Dims& d, const StateLayout& layout, const DeviceBatch& batch,
+                          const Buffers& buffers, int place, std::int64_t row, std::int64_t layer) {
+  const std::int64_t at = static_cast<std::int64_t>(place) * 4;
+  const float4 v = FourOf(buffers.wide + row * d.wide + d.v + at);
+  StoreFour(static_cast<T*>(buffers.v) + row * d.kv_heads * d.head_dim + at, v.x, v.y, v.z, v.w);
+  if constexpr (kKeep) {
+    const KeptRow kept(batch, row);
+    std::byte* const key = kept.page + layout.key_at(layer, at / d.head_dim, kept.position);
+    StoreFour(reinterpret_cast<T*>(key + d.kv_heads * layout.head_bytes) + at % d.head_dim, v.x,
+              v.y, v.z, v.w);
+  }
+}
+
+template <typename T, typename Conv, int kRows, bool kKeep>
 __global__ void __launch_bounds__(kFoursThreads)
     PostInFoursKernel(Dims d, StateLayout layout, DeviceBatch batch, Buffers buffers,
                       LayerPointers w, std::int64_t layer) {
@@ -170,21 +222,27 @@ __global__ void __launch_bounds__(kFoursThreads)
   const std::int64_t row0 = static_cast<std::int64_t>(blockIdx.y) * kRows;
   const int count = batch.rows - row0 < kRows ? static_cast<int>(batch.rows - row0) : kRows;
   if (place < places.conv)
-    return ConvolveRows<kRows, Conv>(d, layout, batch, buffers, w, place * 4, row0, count, layer);
+    return ConvolveRows<kRows, kKeep, Conv>(d, layout, batch, buffers, w, place * 4, row0, count,
+                                            layer);
   place -= places.conv;
-  if (place < places.pairs) return RotateRows<kRows, T>(d, buffers, place, row0, count);
+  if (place < places.pairs)
+    return RotateRows<kRows, kKeep, T>(d, layout, batch, buffers, place, row0, count, layer);
   place -= places.pairs;
   if (place < places.values) {
-    for (std::int64_t row = row0; row < row0 + count; ++row) {
-      const float4 v = FourOf(buffers.wide + row * d.wide + d.v + place * 4);
-      StoreFour(static_cast<T*>(buffers.v) + (row * places.values + place) * 4, v.x, v.y, v.z, v.w);
-    }
+    for (std::int64_t row = row0; row < row0 + count; ++row)
+      CopyValues<kKeep, T>(d, layout, batch, buffers, place, row, layer);
     return;
   }
   place -= places.values;
   if (place >= places.steps) return;
-  for (std::int64_t row = row0; row < row0 + count; ++row)
-    TimeStep<T>(d, buffers, w, row, place);
+  for (std::int64_t row = row0; row < row0 + count; ++row) {
+    const float step = TimeStep<T>(d, buffers, w, row, place);
+    if (!kKeep || !layout.chunked) continue;
+    const KeptRow kept(batch, row);
+    if (kept.open())
+      const_cast<float*>(RecentSteps(layout, kept.recent, kept.position % kChunk, layer))[place] =
+          step;
+  }
 }
 
 /// By a call's size, as a row's numbers do not depend on it: many rows share their taps, few are
@@ -223,10 +281,12 @@ void PostInFours(const StageContext& c, const LayerPointers& w, std::int64_t lay
            layer);
   };
   EachPrecision(c, [&]<typename T, typename Conv>() {
-    if (c.batch.rows < kFewRows) {
-      run(PostInFoursKernel<T, Conv, 1>, 1);
+    if (c.batch.step_in_place) {
+      run(PostInFoursKernel<T, Conv, 1, true>, 1);
+    } else if (c.batch.rows < kFewRows) {
+      run(PostInFoursKernel<T, Conv, 1, false>, 1);
     } else {
-      run(PostInFoursKernel<T, Conv, 8>, 8);
+      run(PostInFoursKernel<T, Conv, 8, false>, 8);
     }
   });
 }

@@ -78,8 +78,10 @@ void PostInPlain(const StageContext& c, const LayerPointers& w, std::int64_t lay
 void PostInFours(const StageContext& c, const LayerPointers& w, std::int64_t layer);
 /// The SSM recurrence, its gate (unless there is a norm), into the first columns of mixed.
 void Scan(const StageContext& c, const LayerPointers& w, std::int64_t layer);
+/// Whether PostIn leaves in the slots what Keep would: in a decode step, by the kernel in fours.
+bool PostInKeeps(const StageContext& c);
 /// What kept segments leave for later calls: keys and values to the pages, recent inputs. After the
-/// scan and the attention, which still read what lies there.
+/// scan and the attention, which still read what lies there (a fork's; a step in place does not).
 void Keep(const StageContext& c, std::int64_t layer);
 /// Gate and norm for models with a gated norm; its two kernels as RmsNorm's.
 void GateNorm(const StageContext& c, const LayerPointers& w);

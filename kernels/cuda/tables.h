@@ -35,6 +35,8 @@ struct DeviceBatch {
   const AttentionTile* tiles = nullptr;        // long ones first
   std::int64_t rows = 0, segment_count = 0, asked_count = 0, target_count = 0, tile_count = 0;
   bool any_kept = false;
+  /// Every segment is one row that its slot's own memory keeps: nothing to bring along from a fork.
+  bool step_in_place = false;
   bool operator==(const DeviceBatch&) const = default;
 };
 
