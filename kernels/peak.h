@@ -17,7 +17,7 @@ struct MachinePeak {
 /// is cuBLASLt's where that library is installed; without it gflops is 0 and method says so.
 Result<MachinePeak> MeasurePeak(Device device, Precision precision, int threads);
 
-/// Which kernels such a model takes on the device ("gemm_wgmma, scan_chunked, …"), for people
+/// Which kernels such a model takes on the device ("gemm_wgmma, scan_wgmma, …"), for people
 /// to read. Empty for the CPU, whose one set Identity() names.
 Result<std::string> KernelPaths(Device device, const ModelShape& shape, Precision precision);
 

@@ -16,6 +16,10 @@ bool TakesScanChunked(const Dims& d) {
   return (d.ssm_state == 128 || d.ssm_state == 256) && d.ssm_head_dim % 64 == 0 &&
          d.channels % 8 == 0 && d.wide % 2 == 0 && d.z % 2 == 0;
 }
+/// The same, and blocks of 128 columns whose heads share B and C.
+bool TakesScanWgmma(const Dims& d) {
+  return TakesScanChunked(d) && d.ssm_inner / d.ssm_groups % 128 == 0;
+}
 /// A block has 64 rows of a head at N = 128, 32 at 256; rows are copied 16 bytes at a time.
 bool TakesScanStaged(const Dims& d) {
   return Fours(d.channels) && Fours(d.wide) && Fours(d.z) &&
@@ -42,6 +46,7 @@ constexpr PathRow kTable[] = {
     {kProducts, Path::kGemmWgmma, "gemm_wgmma", kBf16, kSm90a, nullptr},
     {kProducts, Path::kGemmMma, "gemm_mma", kBf16, kSm80, nullptr},
     {kProducts, Path::kGemmPlain, "gemm_plain", kAny, kSm80, nullptr},
+    {kScan, Path::kScanWgmma, "scan_wgmma", kBf16, kSm90a, TakesScanWgmma},
     {kScan, Path::kScanChunked, "scan_chunked", kBf16, kSm80, TakesScanChunked},
     {kScan, Path::kScanStaged, "scan_staged", kAny, kSm80, TakesScanStaged},
     {kScan, Path::kScanPlain, "scan_plain", kAny, kSm80, nullptr},
@@ -99,7 +104,8 @@ std::string DescribePaths(const Dims& dims, bool bf16, const Capability& card) {
   return out;
 }
 
-/// What a slot keeps follows from it, and memory is planned without a card: any card's choice.
+/// What a slot keeps follows from it, and memory is planned without a card: any card's choice, for
+/// scan_wgmma keeps what scan_chunked does.
 bool HasScanChunked(const ModelShape& shape, bool bf16) {
   return ChoosePath(kScan, Dims(shape), bf16, {}).path == Path::kScanChunked;
 }
@@ -117,6 +123,8 @@ void Gemm(const GemmArgs& args, Path path, Stream stream) {
 
 void Scan(const StageContext& c, const LayerPointers& w, std::int64_t layer) {
   switch (c.paths.scan) {
+    case Path::kScanWgmma:
+      return ScanWgmma(c, w, layer);
     case Path::kScanChunked:
       return ScanChunked(c, w, layer);
     case Path::kScanStaged:

@@ -23,6 +23,7 @@ enum class Path {
   kGemmWgmma,
   kGemmMma,
   kGemmPlain,
+  kScanWgmma,
   kScanChunked,
   kScanStaged,
   kScanPlain,
@@ -71,7 +72,7 @@ struct Paths {
   Path gate_norm = Path::kGateNormPlain;
 };
 Paths ChoosePaths(const Dims& dims, bool bf16, const Capability& card);
-/// The kernels of ChoosePaths: "gemm_wgmma, scan_chunked, attention_wgmma, ...".
+/// The kernels of ChoosePaths: "gemm_wgmma, scan_wgmma, attention_wgmma, ...".
 std::string DescribePaths(const Dims& dims, bool bf16, const Capability& card);
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE

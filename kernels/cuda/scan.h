@@ -48,5 +48,7 @@ void ScanStaged(const StageContext& c, const LayerPointers& w, std::int64_t laye
 /// Chunks on the tensor cores; a slot keeps the last whole chunk's state and the open chunk's
 /// inputs, which every call goes through again.
 void ScanChunked(const StageContext& c, const LayerPointers& w, std::int64_t layer);
+/// The same bits by warpgroup products (sm_90a).
+void ScanWgmma(const StageContext& c, const LayerPointers& w, std::int64_t layer);
 
 }  // namespace h1bench::H1_CUDA_NAMESPACE

@@ -3,11 +3,13 @@
 #include "kernels/cuda/recent.h"
 #include "kernels/cuda/tensor.h"
 
-/// What a block of scan_chunked.cu has of a chunk in shared memory, and how it comes there.
+/// What a block of scan_chunked.cu or scan_wgmma.cu has of a chunk in shared memory, and how it
+/// comes there.
 namespace h1bench::H1_CUDA_NAMESPACE::chunked {
 
 #if defined(__CUDACC__) || defined(H1_CUDA_EMULATION)
 
+inline constexpr float kLog2E = 1.4426950408889634F;
 inline constexpr int kThreads = 128, kColumns = 64, kTile = 16, kTiles = kChunk / kTile;
 
 /// kRows: rows that the call asks for, which begin at a multiple of kTile: all of a chunk (kChunk)
@@ -33,6 +35,14 @@ struct Chunk {
   std::int64_t first, first_row;  // row of this Forward at which the chunk would begin
   int fresh, valid;
 };
+
+/// The chunk that begins at position `first`.
+H1_DEVICE Chunk ChunkAt(const DeviceSegment& segment, std::int64_t first) {
+  const std::int64_t before = segment.position - first;
+  const std::int64_t left = segment.position + segment.rows - first;
+  return {first, segment.first_row - before, before > 0 ? static_cast<int>(before) : 0,
+          left < kChunk ? static_cast<int>(left) : kChunk};
+}
 
 /// A lane's address for LoadMatrix4 in swizzled panels: row `row`, and of the 16 columns [16 k, +
 /// 16) the first or second half.
@@ -87,18 +97,19 @@ H1_DEVICE void CopySome(const Bf16* from, std::int64_t stride, const Bf16* recen
   }
 }
 
-/// x and B of the chunk's tokens, C of the new ones: on their way on return.
-template <int kState, int kRows>
+/// x (kWidth columns) and B of the chunk's tokens, C of the new ones, by kThreads threads: on their
+/// way on return. C has kRows rows, as Shared's.
+template <int kState, int kRows, int kWidth, typename To>
 H1_DEVICE void CopyChunk(const Dims& d, const StateLayout& layout, const Buffers& buffers,
                          const DeviceSegment& segment, const Place& at, const Chunk& chunk,
-                         Shared<kState, kRows>& to) {
+                         To& to) {
   constexpr int kPieces = kState / 8;
   const std::int64_t b = d.ssm_inner + at.group * kState, c = b + d.ssm_groups * kState;
   const Bf16* const from = static_cast<const Bf16*>(buffers.conv) + chunk.first_row * d.channels;
   if (kRows == kChunk && chunk.fresh == 0 && chunk.valid == kChunk) {
     CopyRows<kPieces>(from + b, d.channels, to.b);
     CopyRows<kPieces>(from + c, d.channels, to.c);
-    CopyRows<kColumns / 8>(from + at.column, d.channels, to.x);
+    CopyRows<kWidth / 8>(from + at.column, d.channels, to.x);
   } else {
     const Bf16* const recent =
         chunk.fresh > 0 ? RecentColumns(layout, segment.recent_in, 0, at.layer) : from;
@@ -108,8 +119,8 @@ H1_DEVICE void CopyChunk(const Dims& d, const StateLayout& layout, const Buffers
     const int end = kRows == kChunk ? kChunk : first + kTile;
     CopySome<kPieces, kChunk>(from + b, d.channels, recent + b, stride, chunk, 0, end, to.b);
     CopySome<kPieces, kRows>(from + c, d.channels, nullptr, 0, chunk, first, end, to.c);
-    CopySome<kColumns / 8, kChunk>(from + at.column, d.channels, recent + at.column, stride, chunk,
-                                   0, end, to.x);
+    CopySome<kWidth / 8, kChunk>(from + at.column, d.channels, recent + at.column, stride, chunk, 0,
+                                 end, to.x);
   }
   CopyCommit();
 }
@@ -150,7 +161,7 @@ H1_DEVICE void SumSteps(const float (&dt)[2], float a, int lane, Shared& to) {
     const int row = half * kWarp + lane;
     to.dt[row] = dt[half];
     to.sum[row] = sum[half];
-    to.fold[row] = exp2f(end - sum[half]) * dt[half];
+    to.fold[row] = Exp2(end - sum[half]) * dt[half];
   }
 }
 

@@ -23,8 +23,6 @@ namespace {
 
 using namespace chunked;
 
-constexpr float kLog2E = 1.4426950408889634F;
-
 /// Row of shared.c and shared.scores at which tile m begins.
 template <int kRows>
 H1_DEVICE int RowOfTile(int m) {
@@ -60,8 +58,8 @@ H1_DEVICE void Score(const Place& at, int m, int n, Shared<kState, kRows>& share
     for (int half = 0; half < 2; ++half) {
       const float* const raw = &out[i / 2][i % 2][half * 2];
       const int row = t + half * 8;
-      const float low = raw[0] * (exp2f(sum[half] - sum_j.x) * dt_j.x);
-      const float high = raw[1] * (exp2f(sum[half] - sum_j.y) * dt_j.y);
+      const float low = raw[0] * (Exp2(sum[half] - sum_j.x) * dt_j.x);
+      const float high = raw[1] * (Exp2(sum[half] - sum_j.y) * dt_j.y);
       *reinterpret_cast<unsigned*>(
           shared.scores + Swizzled(row - m * kTile + RowOfTile<kRows>(m), j / 8) + pair * 2) =
           PackBf16(j <= row ? low : 0.0F, j + 1 <= row ? high : 0.0F);
@@ -110,7 +108,7 @@ H1_DEVICE void AddState(const Place& at, int m, const Shared<kState, kRows>& sha
   }
   H1_UNROLL
   for (int i = 0; i < kCount * 2; ++i) {
-    const float decay = exp2f(shared.sum[m * kTile + i * 8 + at.lane / 4]);
+    const float decay = Exp2(shared.sum[m * kTile + i * 8 + at.lane / 4]);
     H1_UNROLL
     for (int j = 0; j < 4; ++j) {
       float& v = y[i / 2][j / 2][i % 2 * 2 + j % 2];
@@ -219,7 +217,7 @@ H1_DEVICE void Fold(const Place& at, const Shared<kState, kRows>& shared, float 
       x[k][i] = PackBf16(LowBf16(x[k][i]) * w.x, HighBf16(x[k][i]) * w.y);
     }
   }
-  const float decay = exp2f(shared.sum[kChunk - 1]);
+  const float decay = Exp2(shared.sum[kChunk - 1]);
   H1_UNROLL
   for (int n = 0; n < kState / 16; ++n) {
     H1_UNROLL
@@ -232,14 +230,6 @@ H1_DEVICE void Fold(const Place& at, const Shared<kState, kRows>& shared, float 
       Mma16x8x16(state[2 * n + 1], x[k], b[2], b[3]);
     }
   }
-}
-
-/// The chunk that begins at position `first`.
-H1_DEVICE Chunk ChunkAt(const DeviceSegment& segment, std::int64_t first) {
-  const std::int64_t before = segment.position - first;
-  const std::int64_t left = segment.position + segment.rows - first;
-  return {first, segment.first_row - before, before > 0 ? static_cast<int>(before) : 0,
-          left < kChunk ? static_cast<int>(left) : kChunk};
 }
 
 /// Blocks that share a multiprocessor: those of a decode step keep less and wait for memory more.
@@ -268,7 +258,7 @@ __global__ void __launch_bounds__(kThreads, Blocks(kState, kRows))
   bool any_state = segment.state_in != nullptr;
   std::int64_t first = segment.position / kChunk * kChunk;
   Chunk chunk = ChunkAt(segment, first);
-  CopyChunk(d, layout, buffers, segment, at, chunk, shared);
+  CopyChunk<kState, kRows, kColumns>(d, layout, buffers, segment, at, chunk, shared);
   if (at.warp == 0) LoadSteps(d, layout, buffers, segment, at, chunk, dt);
   if (any_state) {
     const float* from =
@@ -303,7 +293,7 @@ __global__ void __launch_bounds__(kThreads, Blocks(kState, kRows))
     if (kRows == kTile || first >= end) break;
     chunk = next;
     __syncthreads();
-    CopyChunk(d, layout, buffers, segment, at, chunk, shared);
+    CopyChunk<kState, kRows, kColumns>(d, layout, buffers, segment, at, chunk, shared);
   }
   if (segment.state_out == nullptr) return;
   float* to = reinterpret_cast<float*>(segment.state_out + layout.ssm_at(layer)) + in_state;

@@ -84,7 +84,7 @@ struct Trial {
   std::vector<float> Scans() const {
     Stage stage = Prepare(false);
     StageContext& c = stage.context;
-    c.paths.scan = path, c.layout.chunked = path == Path::kScanChunked;
+    c.paths.scan = path, c.layout.chunked = path == Path::kScanWgmma || path == Path::kScanChunked;
     const std::int64_t all = c.batch.rows, heads = c.dims.ssm_heads;
     c.buffers.conv = stage.Floats(all * c.dims.channels),
     c.buffers.decay = stage.Floats(all * heads);
@@ -207,6 +207,7 @@ double Bound(Path path, bool bf16) {
   const std::map<Path, double> bounds = {
       {Path::kGemmWgmma, kOrdered},
       {Path::kGemmMma, kOrdered},
+      {Path::kScanWgmma, kRounded},
       {Path::kScanChunked, kRounded},
       {Path::kScanStaged, bf16 ? kRounded : kOrdered},
       {Path::kAttentionWgmma, kRounded},
@@ -275,7 +276,7 @@ TEST(CudaPathTable, ReleasedModelsRunWhatTheTableSays) {
     for (const Capability& card : kCards) {
       SCOPED_TRACE(fmt::format("{} on {}.{}", name, card.major, card.minor));
       EXPECT_EQ(DescribePaths(d, true, card),
-                (card.major == 9 ? "gemm_wgmma, scan_chunked, attention_wgmma, "
+                (card.major == 9 ? "gemm_wgmma, scan_wgmma, attention_wgmma, "
                                  : "gemm_mma, scan_chunked, attention_mma, ") +
                     rest);
       EXPECT_EQ(DescribePaths(d, false, card), "gemm_plain, scan_staged, attention_plain, " + rest);
@@ -327,16 +328,16 @@ TEST(CudaPathTable, SizesDecide) {
 }
 
 /// Slots and plans follow from the scan's path and know no card.
-TEST(CudaPathTable, TheScanIsTheSameOnEveryCard) {
-  for (const PathRow& row : PathTable()) {
-    if (row.stage == StageKind::kScan) {
-      EXPECT_FALSE(row.needs_sm90a) << row.kernel;
+TEST(CudaPathTable, TheScanKeepsTheSameOnEveryCard) {
+  const auto chunked = [](Path path) {
+    return path == Path::kScanWgmma || path == Path::kScanChunked;
+  };
+  for (const bool bf16 : {true, false}) {
+    for (const Capability& card : kCards) {
+      EXPECT_EQ(HasScanChunked(Shape(false), bf16),
+                chunked(ChoosePaths(Dims(Shape(false)), bf16, card).scan));
     }
   }
-  for (const bool bf16 : {true, false})
-    for (const Capability& card : kCards)
-      EXPECT_EQ(HasScanChunked(Shape(false), bf16),
-                ChoosePaths(Dims(Shape(false)), bf16, card).scan == Path::kScanChunked);
 }
 
 }  // namespace

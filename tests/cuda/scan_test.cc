@@ -79,7 +79,8 @@ using testing::ToDevice;
 
 using Kernel = void (*)(const StageContext&, const LayerPointers&, std::int64_t);
 
-/// y of one call over all tokens, the first at `position`.
+/// y of one call over all tokens, the first at `position`; without a gated norm, gated as it goes
+/// on.
 std::vector<float> Scanned(const Problem& p, Kernel kernel, bool bf16, std::int64_t position = 0) {
   StageContext c{Dims(p.shape), StateLayout(p.shape, bf16), {}, {}, bf16, {}};
   std::vector<std::uint16_t> halves;
@@ -103,6 +104,10 @@ std::vector<float> Scanned(const Problem& p, Kernel kernel, bool bf16, std::int6
   c.buffers.conv = conv.bytes(), c.buffers.dt = dt.as<float>();
   c.buffers.decay = decays.as<float>(), c.buffers.y = out.as<float>();
   c.buffers.wide = wide.as<float>();
+  const std::int64_t width = RoundUp(c.dims.ssm_inner + c.dims.heads * c.dims.head_dim, kPadK);
+  const DeviceMemory mixed =
+      ToDevice(std::vector<float>(static_cast<std::size_t>(p.tokens * width)), true);
+  c.buffers.mixed = mixed.bytes();
   LayerPointers w{};
   w.a = a.as<float>(), w.d_skip = skip.as<float>();
   kernel(c, w, 1);
@@ -110,7 +115,7 @@ std::vector<float> Scanned(const Problem& p, Kernel kernel, bool bf16, std::int6
   Synchronize({});
   const Status status = TakeError();
   EXPECT_TRUE(status.ok()) << status.message();
-  return y;
+  return p.shape.gated_norm ? y : testing::FromDevice(mixed.bytes(), p.tokens * width, true);
 }
 
 /// Root of the mean squares of the difference, in those of y.
@@ -137,6 +142,27 @@ TEST(CudaScan, EveryKernelFollowsTheRecurrence) {
       const double chunked = Error(p, Scanned(p, ScanChunked, true));
       EXPECT_LE(chunked, kBf16);
       EXPECT_GT(chunked, 1e-5);  // or the products do not take bf16
+    }
+  }
+}
+
+/// Warpgroup products give the other kernel's bits, with whole chunks, begun ones and a head's
+/// other half; so a prompt's pieces may take either.
+TEST(CudaScan, WarpgroupProductsHaveTheSameBits) {
+  if (!testing::HasWgmma()) GTEST_SKIP() << "needs a GPU of sm_90a";
+  for (ModelShape shape : {Shape(4, 64, 1, 128), Shape(4, 128, 2, 256)}) {
+    for (const bool gated_norm : {true, false}) {
+      shape.gated_norm = gated_norm;
+      for (const std::int64_t tokens : {2, 16, 63, 64, 65, 150, 200}) {
+        SCOPED_TRACE(fmt::format("N {}, {} tokens", shape.ssm_state, tokens));
+        const Problem p(shape, tokens);
+        const std::vector<float> chunked = Scanned(p, ScanChunked, true);
+        EXPECT_EQ(Scanned(p, ScanWgmma, true), chunked);
+        EXPECT_EQ(Scanned(p, ScanWgmma, true, 128), chunked);
+        Problem other = p;
+        other.conv[static_cast<std::size_t>(shape.ssm_inner) + 3] += 1;  // one B
+        EXPECT_NE(Scanned(other, ScanWgmma, true), chunked);
+      }
     }
   }
 }
