@@ -313,7 +313,7 @@ __global__ void __launch_bounds__(kThreads, 1)
           static_cast<int>(segment.position), 0};
   const int tokens = kQueryRows / static_cast<int>(at.group);
   at.last = at.base + (at.first + tokens < segment.rows ? at.first + tokens : segment.rows) - 1;
-  const int warpgroup = static_cast<int>(threadIdx.x) / 128;
+  const int warpgroup = Uniform(static_cast<int>(threadIdx.x) / 128);
   if (threadIdx.x == 0) {
     for (int i = 0; i < kSlots; ++i) {
       BarrierInit(shared.full + i, 128);

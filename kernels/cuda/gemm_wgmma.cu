@@ -1,129 +1,48 @@
-// Products on Hopper: one warpgroup feeds a ring of tiles with the copy engine, two others multiply, 64
+// Products on Hopper: one warpgroup feeds a ring of tiles by the copy engine, two others multiply, 64
 // rows of the weight each. A block makes a tile of any number of rows and tokens that suits the
 // product's size; a number is one chain of k16 steps, so neither the tile's shape nor its place can
 // change its bits.
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "kernels/cuda/gemm_epilogue.h"
+#include "kernels/cuda/gemm_ring.h"
 #include "kernels/cuda/wgmma.h"
 
 namespace h1bench::H1_CUDA_NAMESPACE {
 namespace {
 
-constexpr int kStep = 64;
-constexpr int kShared = 227 * 1024;  // bytes of shared memory that a block may have
-constexpr int kBlocks = 132;         // resident at once on the cards with wgmma; any number is right
-constexpr int kBand = 8;             // token tiles that neighbouring blocks share weights over
-constexpr int kGroups = 2, kThreads = 128 * (kGroups + 1), kMostStages = 12;
+using ring::Cut;
+using ring::kBlocks;
+using ring::kStep;
+using ring::Ring;
 
-/// A block's shared memory: a ring of stages (a step's weights, then its tokens), results that leave
-/// by the copy engine (wide tiles), barriers.
-struct Room {
-  int weight_bytes, stage_bytes, stages, out_bytes;
-  /// A product reads 64 rows, of which the last stage's may lie past its end: other bytes of ours lie
-  /// there then, and what they make is not written.
-  int past_bytes;
-  Room(int tokens, int weights)
-      : weight_bytes(weights * 128),
-        stage_bytes((weights + tokens) * 128),
-        out_bytes(tokens == 256 ? kGroups * kStoreBytes : 0),
-        past_bytes(tokens == 256 ? 0 : 64 * 128) {
-    stages = std::min(kMostStages, (kShared - 2048 - out_bytes - past_bytes) / stage_bytes);
-  }
-  std::size_t bytes() const {
-    return static_cast<std::size_t>(stages) * static_cast<std::size_t>(stage_bytes) +
-           static_cast<std::size_t>(out_bytes + past_bytes) + 2 * kMostStages * sizeof(Barrier);
-  }
-};
+constexpr int kGroups = 2, kThreads = 128 * (kGroups + 1);
 
-/// Which tile a block makes: bands of kBand token tiles, and in a band the weights move slowly, so
-/// that the blocks running together read few different tiles.
-struct TilePlace {
-  std::int64_t weight, token;
-};
-[[maybe_unused]] H1_DEVICE TilePlace PlaceOf(std::int64_t block, std::int64_t weight_tiles,
-                            std::int64_t token_tiles) {
-  const std::int64_t band = block / (kBand * weight_tiles);
-  const std::int64_t left = token_tiles - band * kBand;
-  const std::int64_t height = left < kBand ? left : kBand;
-  const std::int64_t in_band = block - band * kBand * weight_tiles;
-  return {in_band / height, band * kBand + in_band % height};
-}
+/// Shared memory behind the ring: results that leave by the copy engine (wide tiles); or what a product
+/// of 64 rows reads past the end of the last stage's, which may be fewer (what those make is not written).
+constexpr int BehindRing(int tokens) { return tokens == 256 ? kGroups * kStoreBytes : 64 * 128; }
 
-/// How one launch cuts the product.
-struct Cut {
-  int weights, tiles;  // rows of the weight a tile; tiles in all
-  bool by_copies;
-  Room room;
-};
-
-/// A thread's way through the ring, over all tiles.
-struct Ring {
-  int stages, slot = 0, phase = 0;
-  [[maybe_unused]] H1_DEVICE void Next() {
-    if (++slot == stages) slot = 0, phase ^= 1;
-  }
-};
-
-/// The copying thread. Weights depend on nothing: those of the first stages are on their way while the
-/// kernel before still runs.
-template <int kTokens>
-H1_DEVICE void Produce(const TensorMap& weights, const TensorMap& tokens, const GemmArgs& a,
-                       const Cut& cut, unsigned char* shared, Barrier* full, Barrier* empty) {
-  const int steps = static_cast<int>(RoundUp(a.k, kPadK) / kStep);
-  const std::int64_t weight_tiles = CeilDiv(a.n, cut.weights), token_tiles = CeilDiv(a.rows, kTokens);
-  const auto copy_weights = [&](const TilePlace& place, int s, int slot) {
-    BarrierExpect(full + slot, cut.room.stage_bytes);
-    CopyTile(shared + slot * cut.room.stage_bytes, &weights, s * kStep,
-             static_cast<int>(place.weight) * cut.weights, full + slot);
-  };
-  const auto copy_tokens = [&](const TilePlace& place, int s, int slot) {
-    CopyTile(shared + slot * cut.room.stage_bytes + cut.room.weight_bytes, &tokens, s * kStep,
-             static_cast<int>(place.token) * kTokens, full + slot);
-  };
-  Ring ring{cut.room.stages};
-  int tile = static_cast<int>(blockIdx.x);
-  const int ahead = steps < cut.room.stages ? steps : cut.room.stages;
-  const TilePlace first = PlaceOf(tile, weight_tiles, token_tiles);
-  for (int s = 0; s < ahead; ++s) copy_weights(first, s, s);
-  WaitForKernelBefore();
-  for (int s = 0; s < ahead; ++s, ring.Next()) copy_tokens(first, s, s);
-  for (int s = ahead; tile < cut.tiles; tile += static_cast<int>(gridDim.x), s = 0) {
-    const TilePlace place = PlaceOf(tile, weight_tiles, token_tiles);
-    for (; s < steps; ++s, ring.Next()) {
-      BarrierWait(empty + ring.slot, ring.phase ^ 1);  // free from the start: the phase before
-      copy_weights(place, s, ring.slot);
-      copy_tokens(place, s, ring.slot);
-    }
-  }
-}
 
 /// A block makes tile after tile; the copies for the next run while this one's results leave.
 template <int kTokens>
 __global__ void __launch_bounds__(kThreads, kTokens > 64 ? 1 : 2)
     WgmmaKernel(const __grid_constant__ TensorMap weights, const __grid_constant__ TensorMap tokens,
-                const __grid_constant__ TensorMap out, GemmArgs a, const Cut cut) {
+                const __grid_constant__ TensorMap out, GemmArgs a, const Cut cut, bool by_copies) {
 #if defined(H1_CUDA_EMULATION) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
   H1_DYNAMIC_SHARED(shared);
   constexpr bool kWide = kTokens == 256;  // by two groups that hold most registers
+  constexpr int kPanels = ring::Panels(kTokens);
   unsigned char* const results = shared + cut.room.stages * cut.room.stage_bytes;
-  auto* const full =
-      reinterpret_cast<Barrier*>(results + cut.room.out_bytes + cut.room.past_bytes);
-  Barrier* const empty = full + kMostStages;
-  const int thread = static_cast<int>(threadIdx.x), group = thread / 128;
+  Barrier *const full = cut.room.barriers(shared), *const empty = full + cut.room.stages;
+  const int thread = static_cast<int>(threadIdx.x), group = Uniform(thread / 128);
   const int groups = cut.weights > 64 ? 2 : 1;
-  if (thread == 0) {
-    for (int s = 0; s < cut.room.stages; ++s) {
-      BarrierInit(full + s, 1);
-      BarrierInit(empty + s, groups * 4);
-    }
-    BarrierInitFence();
-  }
-  __syncthreads();
+  ring::InitBarriers(cut.room, shared, groups * 4);
   if (group == 0) {
     if constexpr (kTokens > 64) FewerRegisters<40>();
-    if (thread == 0) Produce<kTokens>(weights, tokens, a, cut, shared, full, empty);
+    if (thread % kWarp == 0 && thread / kWarp < 2)
+      ring::Produce<kTokens>(thread == 0, weights, tokens, a, cut, shared);
     return;
   }
   if constexpr (kTokens > 64) MoreRegisters<232>();
@@ -135,28 +54,37 @@ __global__ void __launch_bounds__(kThreads, kTokens > 64 ? 1 : 2)
   Ring ring{cut.room.stages};
   float sum[kTokens / 2];
   for (int tile = static_cast<int>(blockIdx.x); tile < cut.tiles; tile += static_cast<int>(gridDim.x)) {
-    const TilePlace place = PlaceOf(tile, weight_tiles, token_tiles);
+    const ring::TilePlace place = ring::PlaceOf(tile, weight_tiles, token_tiles);
     int before = ring.slot;
-    for (int s = 0; s < steps; ++s) {
+    const auto multiply = [&](int s, auto panels) {
       BarrierWait(full + ring.slot, ring.phase);
       const unsigned char* stage = shared + ring.slot * cut.room.stage_bytes;
       const unsigned char* own = stage + (group - 1) * 64 * 128;
+      const unsigned char* token_panels = stage + kPanels * cut.room.weight_bytes;
       WgmmaFence();
       H1_UNROLL
-      for (int k = 0; k < 4; ++k)
-        Wgmma<kTokens>(sum, own, stage + cut.room.weight_bytes, k, s > 0 || k > 0);
+      for (int p = 0; p < panels(); ++p) {
+        H1_UNROLL
+        for (int k = 0; k < 4; ++k) {
+          Wgmma<kTokens>(sum, own + p * cut.room.weight_bytes, token_panels + p * kTokens * 128, k,
+                         s > 0 || p > 0 || k > 0);
+        }
+      }
       WgmmaCommit();
-      WgmmaWait<1>();  // the step before has been read
+      WgmmaWait<1>();  // the stage before has been read
       if (s > 0 && lane == 0) BarrierArrive(empty + before);
       before = ring.slot;
       ring.Next();
-    }
+    };
+    int s = 0;
+    for (; s + kPanels <= steps; s += kPanels) multiply(s, std::integral_constant<int, kPanels>{});
+    if (s < steps) multiply(s, std::integral_constant<int, 1>{});
     WgmmaWait<0>();
     if (lane == 0) BarrierArrive(empty + before);
     const std::int64_t end = (place.weight + 1) * cut.weights;
     const std::int64_t n0 = place.weight * cut.weights + (group - 1) * 64;
     if constexpr (kWide) {
-      if (cut.by_copies) {
+      if (by_copies) {
         StoreTileByCopies<kTokens>(a, &out, static_cast<int>(place.token) * kTokens,
                                    static_cast<int>(n0), thread, group,
                                    results + (group - 1) * kStoreBytes, sum);
@@ -165,7 +93,7 @@ __global__ void __launch_bounds__(kThreads, kTokens > 64 ? 1 : 2)
     }
     FinishTile<kTokens>(a, place.token * kTokens, n0 + warp * 16 + lane / 4, end, lane, sum);
   }
-  if (kWide && cut.by_copies && thread % 128 == 0) StoreWait();
+  if (kWide && by_copies && thread % 128 == 0) StoreWait();
 #else
   __trap();  // the table does not choose it where this was compiled for
 #endif
@@ -184,26 +112,24 @@ TensorMap OutputMap(const GemmArgs& a) {
 
 template <int kTokens>
 void Run(const GemmArgs& a, int rows_of_weight, Stream stream) {
-  const std::int64_t k = RoundUp(a.k, kPadK);
-  const TensorMap weights =
-      MakeTensorMap({a.weight, RoundUp(a.n, kPadN), k, k, 2, rows_of_weight, kStep});
-  const TensorMap tokens = MakeTensorMap({a.in, a.rows, a.ldi, a.ldi, 2, kTokens, kStep});
-  const std::int64_t tiles = CeilDiv(a.n, rows_of_weight) * CeilDiv(a.rows, kTokens);
-  const Cut cut{rows_of_weight, static_cast<int>(tiles), kTokens == 256 && ByCopies(a),
-                Room(kTokens, rows_of_weight)};
-  const auto blocks = static_cast<unsigned>(std::min<std::int64_t>(tiles, kBlocks));
+  const ring::Operands operands(a, kTokens, rows_of_weight);
+  const Cut cut(a, kTokens, rows_of_weight, BehindRing(kTokens));
+  const bool by_copies = kTokens == 256 && ByCopies(a);
   constexpr const char* kName = kTokens == 256   ? "gemm_wgmma_256"
                                 : kTokens == 128 ? "gemm_wgmma_128"
                                                  : "gemm_wgmma_64";
-  Launch(kName, WgmmaKernel<kTokens>, {dim3(blocks), dim3(kThreads), cut.room.bytes()}, stream,
-         weights, tokens, cut.by_copies ? OutputMap(a) : tokens, a, cut);
+  Launch(kName, WgmmaKernel<kTokens>, {dim3(cut.blocks()), dim3(kThreads), cut.room.bytes()}, stream,
+         operands.weights, operands.tokens, by_copies ? OutputMap(a) : operands.tokens, a, cut,
+         by_copies);
 }
+
+}  // namespace
 
 /// Cycles that a product takes on an H200, fitted to 1 896 measured tiles. A step of 64 along k costs a
 /// block the longest of: four products that wait for each other; the tensor cores' time; its bytes, 64 a
 /// cycle. All blocks together cannot get more than 8 000 bytes a cycle from the cache, nor weights from
 /// memory faster than 25 a block and 2 100 in all.
-double Cost(const GemmArgs& a, const WgmmaTile& tile) {
+double WgmmaCycles(const GemmArgs& a, const WgmmaTile& tile) {
   const auto tiles = static_cast<double>(CeilDiv(a.n, tile.weights) * CeilDiv(a.rows, tile.tokens));
   const double rounds = std::ceil(tiles / kBlocks), stage = 128.0 * (tile.weights + tile.tokens);
   const double chain = 272 + 0.6 * tile.tokens;
@@ -214,8 +140,6 @@ double Cost(const GemmArgs& a, const WgmmaTile& tile) {
   return step * static_cast<double>(CeilDiv(a.k, kStep)) + rounds * 1500;
 }
 
-}  // namespace
-
 bool IsWgmmaTile(const WgmmaTile& tile, Epilogue epilogue) {
   const int multiple = tile.tokens == 256 ? 64 : epilogue == Epilogue::kSwiGlu ? 16 : 8;
   return tile.weights >= multiple && tile.weights <= 128 && tile.weights % multiple == 0;
@@ -224,14 +148,14 @@ bool IsWgmmaTile(const WgmmaTile& tile, Epilogue epilogue) {
 WgmmaTile WgmmaTileFor(const GemmArgs& a) {
   WgmmaTile best{256, 128};
   if (a.rows > 1024) return best;
-  double least = Cost(a, best);
+  double least = WgmmaCycles(a, best);
   for (const int tokens : {256, 128, 64, 32, 16}) {
     if (tokens > 16 && tokens / 2 >= a.rows) continue;
     for (int weights = 128; weights > 0; weights -= 8) {
       const WgmmaTile tile{tokens, weights};
-      if (!IsWgmmaTile(tile, a.epilogue) || Cost(a, tile) >= least) continue;
+      if (!IsWgmmaTile(tile, a.epilogue) || WgmmaCycles(a, tile) >= least) continue;
       best = tile;
-      least = Cost(a, tile);
+      least = WgmmaCycles(a, tile);
     }
   }
   return best;

@@ -81,6 +81,15 @@ H1_DEVICE float Exp2(float x) {
 #endif
 }
 
+/// A number that all lanes of the warp have alike, in a way that the compiler can see: addresses
+/// made of it, such as warpgroup products' operands, then need no way from the lanes' registers.
+H1_DEVICE int Uniform(int v) {
+#ifndef H1_CUDA_EMULATION
+  v = __shfl_sync(kAllLanes, v, 0);
+#endif
+  return v;
+}
+
 /// Combines the warp's values by a fixed tree (lanes 16 apart, then 8, …); every lane gets the
 /// result. `f` is commutative, so all lanes' trees give the same bits.
 template <typename T, typename F>
