@@ -138,7 +138,8 @@ def part_peers():
 
 def suite(name, model, tasks):
     path = SCRATCH / f"{name}.yaml"
-    path.write_text(f"name: {name}\nmodels: [{{name: {name}, path: {model}, precisions: [bf16], max_length: 4096}}]\ntasks: {tasks}\n")
+    # One name for the model: it is part of the results' digest, which parts compare.
+    path.write_text(f"name: {name}\nmodels: [{{name: model, path: {model}, precisions: [bf16], max_length: 4096}}]\ntasks: {tasks}\n")
     return path
 
 

@@ -17,6 +17,10 @@ namespace {
 /// arithmetic.
 constexpr std::int64_t kContextBytes = std::int64_t{600} << 20;
 
+/// A decode step's kernels start while the one before ends when there are at most so many rows: 7B on an
+/// H200 gained 3.5 % with 1 row and lost 1.4 % with 32, 5 % with 64 and 12 % with 256.
+constexpr std::int64_t kEarlyRows = 16;
+
 Status CheckCudaShape(const ModelShape& s) {
   if (s.head_dim > 256)
     return Unsupported("head_dim {}: the CUDA backend has attention to 256", s.head_dim);
@@ -128,7 +132,7 @@ class CudaBackend final : public Backend {
       return;
     }
     if (!graph_.ready()) {
-      Graph::BeginCapture(stream_);
+      Graph::BeginCapture(stream_, c.batch.rows <= kEarlyRows);
       RunLayers(c);
       RunHead(c, batch);
       graph_.EndCapture(stream_);

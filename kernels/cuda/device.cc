@@ -67,6 +67,10 @@ void ProfileReport() {
   g_times.clear();
 }
 
+namespace {
+thread_local bool g_start_early = false;  // in the capture that this thread has begun
+}  // namespace
+
 bool MayStartEarly(Stream stream) {
   static const bool can = [] {
     int major = 0;
@@ -75,7 +79,7 @@ bool MayStartEarly(Stream stream) {
            major >= 9;
   }();
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  return can && cudaStreamIsCapturing(stream, &status) == cudaSuccess &&
+  return can && g_start_early && cudaStreamIsCapturing(stream, &status) == cudaSuccess &&
          status == cudaStreamCaptureStatusActive;
 }
 
@@ -184,7 +188,8 @@ void FillZero(void* to, std::int64_t bytes, Stream stream) {
     NoteError(cudaMemsetAsync(to, 0, static_cast<std::size_t>(bytes), stream), "cudaMemsetAsync");
 }
 bool Graph::Available() { return !Profiling() && std::getenv("H1BENCH_CUDA_NO_GRAPHS") == nullptr; }
-void Graph::BeginCapture(Stream stream) {
+void Graph::BeginCapture(Stream stream, bool start_early) {
+  g_start_early = start_early;
   NoteError(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "graph capture");
 }
 void Graph::EndCapture(Stream stream) {

@@ -145,7 +145,7 @@ TEST(Emulation, AGraphRunsWhatWasCaptured) {
     CopyToHost(&copy, &sum, sizeof sum, 0);
   };
   Graph graph;
-  Graph::BeginCapture(0);
+  Graph::BeginCapture(0, false);
   step();
   graph.EndCapture(0);
   EXPECT_EQ(sum, 0);

@@ -71,7 +71,7 @@ void FillZero(void* to, std::int64_t bytes, Stream) {
   emulation::Do([=] { std::memset(to, 0, static_cast<std::size_t>(bytes)); });
 }
 bool Graph::Available() { return std::getenv("H1BENCH_CUDA_NO_GRAPHS") == nullptr; }
-void Graph::BeginCapture(Stream) { emulation::BeginCapture(); }
+void Graph::BeginCapture(Stream, bool) { emulation::BeginCapture(); }
 void Graph::EndCapture(Stream) {
   work_ = emulation::EndCapture();
   ready_ = true;
