@@ -5,22 +5,24 @@
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/hopper.h"
 
-/// How a block of Hopper's products (gemm_wgmma.cu) gets its operands: two threads feed a ring of stages
-/// in shared memory by the copy engine, one weights and one tokens, tile after tile; consumers free them.
+/// How a block of Hopper's products (gemm_wgmma.cu) gets its operands: two threads feed a ring of
+/// stages in shared memory by the copy engine, one weights and one tokens, tile after tile;
+/// consumers free them.
 namespace h1bench::H1_CUDA_NAMESPACE::ring {
 
 inline constexpr int kStep = 64;            // of a panel along k
 inline constexpr int kShared = 227 * 1024;  // bytes of shared memory that a block may have
-inline constexpr int kBlocks = 132;  // resident at once on the cards with wgmma; any number is right
-inline constexpr int kBand = 8;      // token tiles that neighbouring blocks share weights over
+inline constexpr int kBlocks =
+    132;                         // resident at once on the cards with wgmma; any number is right
+inline constexpr int kBand = 8;  // token tiles that neighbouring blocks share weights over
 inline constexpr int kMostStages = 12;
 
-/// Panels of a stage. A turn of the copying threads' loop takes some 280 cycles, longer than a narrow
-/// tile's bytes or products of one panel.
+/// Panels of a stage. A turn of the copying threads' loop takes some 280 cycles, longer than a
+/// narrow tile's bytes or products of one panel.
 H1_HOST_DEVICE constexpr int Panels(int tokens) { return tokens >= 128 ? 1 : 2; }
 
-/// A block's shared memory: the ring (of a stage, the weights' panels and then the tokens', in rows of
-/// 128 swizzled bytes), `behind` bytes for the kernel, barriers.
+/// A block's shared memory: the ring (of a stage, the weights' panels and then the tokens', in rows
+/// of 128 swizzled bytes), `behind` bytes for the kernel, barriers.
 struct Room {
   int weight_bytes, token_bytes, stage_bytes, stages, behind;  // the first two: of a panel
   Room(int tokens, int weights, int behind_)
@@ -102,14 +104,15 @@ H1_DEVICE void InitBarriers(const Room& room, unsigned char* shared, int consume
   __syncthreads();
 }
 
-/// One operand's panels of every stage of every tile, by one thread. `first`: the operand's first byte
-/// in a stage; `row_of`: its first row of a tile.
+/// One operand's panels of every stage of every tile, by one thread. `first`: the operand's first
+/// byte in a stage; `row_of`: its first row of a tile.
 template <int kPanels, typename RowOf>
-H1_DEVICE void Feed(const TensorMap& map, const Cut& cut, int steps, unsigned char* shared, int first,
-                    int panel_bytes, const RowOf& row_of) {
+H1_DEVICE void Feed(const TensorMap& map, const Cut& cut, int steps, unsigned char* shared,
+                    int first, int panel_bytes, const RowOf& row_of) {
   Barrier *const full = cut.room.barriers(shared), *const empty = full + cut.room.stages;
   Ring ring{cut.room.stages};
-  for (int tile = static_cast<int>(blockIdx.x); tile < cut.tiles; tile += static_cast<int>(gridDim.x)) {
+  for (int tile = static_cast<int>(blockIdx.x); tile < cut.tiles;
+       tile += static_cast<int>(gridDim.x)) {
     const int row = row_of(tile);
     for (int s = 0; s < steps; s += kPanels, ring.Next()) {
       const int panels = steps - s < kPanels ? steps - s : kPanels;
@@ -122,14 +125,15 @@ H1_DEVICE void Feed(const TensorMap& map, const Cut& cut, int steps, unsigned ch
   }
 }
 
-/// The copying threads. Weights depend on nothing: they are on their way while the kernel before still
-/// runs.
+/// The copying threads. Weights depend on nothing: they are on their way while the kernel before
+/// still runs.
 template <int kTokens>
 H1_DEVICE void Produce(bool of_weights, const TensorMap& weights, const TensorMap& tokens,
                        const GemmArgs& a, const Cut& cut, unsigned char* shared) {
   constexpr int kPanels = Panels(kTokens);
   const int steps = static_cast<int>(RoundUp(a.k, kPadK) / kStep);
-  const std::int64_t weight_tiles = CeilDiv(a.n, cut.weights), token_tiles = CeilDiv(a.rows, kTokens);
+  const std::int64_t weight_tiles = CeilDiv(a.n, cut.weights),
+                     token_tiles = CeilDiv(a.rows, kTokens);
   if (of_weights) {
     Feed<kPanels>(weights, cut, steps, shared, 0, cut.room.weight_bytes, [&](int tile) {
       return static_cast<int>(PlaceOf(tile, weight_tiles, token_tiles).weight) * cut.weights;

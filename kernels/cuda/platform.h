@@ -79,8 +79,8 @@ void NoteError(cudaError_t error, const char* what);
 void ProfileBegin(const char* name, Stream stream);
 void ProfileEnd(Stream stream);
 void ProfileReport();
-/// Whether kernels start while the one before ends: those of graphs that were begun so (device.h), on
-/// compute capability 9.0 and newer, unless H1BENCH_CUDA_NO_OVERLAP is set.
+/// Whether kernels start while the one before ends: those of graphs that were begun so (device.h),
+/// on compute capability 9.0 and newer, unless H1BENCH_CUDA_NO_OVERLAP is set.
 bool MayStartEarly(Stream stream);
 #ifdef __CUDACC__
 /// Puts the kernel on the stream; a failure is noted, never thrown.

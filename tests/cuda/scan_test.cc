@@ -142,6 +142,9 @@ TEST(CudaScan, EveryKernelFollowsTheRecurrence) {
       const double chunked = Error(p, Scanned(p, ScanChunked, true));
       EXPECT_LE(chunked, kBf16);
       EXPECT_GT(chunked, 1e-5);  // or the products do not take bf16
+      if (testing::HasWgmma()) {
+        EXPECT_LE(Error(p, Scanned(p, ScanWgmma, true)), kBf16);
+      }
     }
   }
 }
