@@ -27,7 +27,7 @@ struct RunsClient::Impl {
     grpc::Status answer;
     for (const int pause_ms : {100, 300, 900, 0}) {
       grpc::ClientContext context;
-      context.set_deadline(std::chrono::system_clock::now() + deadline);
+      context.set_deadline(Deadline(deadline));
       if (!submission.empty()) context.AddMetadata(kSubmissionName, submission);
       answer = (stub.get()->*method)(&context, request, &response);
       if (answer.error_code() != grpc::StatusCode::UNAVAILABLE) break;

@@ -271,7 +271,8 @@ class Server final : public CoordinatorServer {
     if (server_ != nullptr) server_->GetHealthCheckService()->SetServingStatus(false);
     executor_.Call([this] { core_.Shutdown(); });
     if (server_ != nullptr)
-      server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(2));
+      server_->Shutdown(
+          gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_seconds(2, GPR_TIMESPAN)));
     scorer_.reset();
   }
 

@@ -14,11 +14,16 @@ constexpr std::chrono::milliseconds kShort{5'000}, kLong{30'000};
 /// Waits for a connection, too: a synchronous channel only gets on with connecting while some call
 /// waits on it, and calls that fail at once would starve it.
 void SetDeadline(grpc::ClientContext& context, std::chrono::milliseconds time) {
-  context.set_deadline(std::chrono::system_clock::now() + time);
+  context.set_deadline(Deadline(time));
   context.set_wait_for_ready(true);
 }
 
 }  // namespace
+
+gpr_timespec Deadline(std::chrono::milliseconds time) {
+  return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                      gpr_time_from_millis(time.count(), GPR_TIMESPAN));
+}
 
 Status FromGrpc(const grpc::Status& status) {
   const std::string& text = status.error_message();

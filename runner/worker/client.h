@@ -12,6 +12,8 @@
 
 namespace h1bench {
 
+/// So long from now, whatever becomes of the wall clock meanwhile.
+gpr_timespec Deadline(std::chrono::milliseconds time);
 /// gRPC's failure as ours; a deadline that passed is kUnavailable.
 Status FromGrpc(const grpc::Status& status);
 /// 32 hex digits that nobody had before: for a process, or for a call that may come twice.

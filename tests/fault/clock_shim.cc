@@ -1,5 +1,5 @@
-// Preloaded into the program: its wall clock jumps by a day, forth and back, every 300 ms. What
-// asks for the monotonic clock gets the truth.
+// Preloaded into the program: its wall clock jumps forth and back every 300 ms, to a day that it
+// was not at in the last five minutes. What asks for the monotonic clock gets the truth.
 #include <dlfcn.h>
 #include <sys/time.h>
 #include <time.h>
@@ -16,8 +16,8 @@ int TrueTime(clockid_t clock, timespec* out) {
 time_t Jump() {
   timespec now = {};
   TrueTime(CLOCK_MONOTONIC, &now);
-  const long step = (now.tv_sec * 1000 + now.tv_nsec / 1'000'000) / 300 % 3;
-  return step == 0 ? 0 : step == 1 ? 86'400 : -86'400;
+  const long step = (now.tv_sec * 1000 + now.tv_nsec / 1'000'000) / 300 % 1000;
+  return 86'400 * (step % 2 == 0 ? step : -step);
 }
 
 }  // namespace

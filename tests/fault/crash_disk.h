@@ -13,9 +13,11 @@
 #include <string>
 #include <vector>
 
+#include "harness/store/vfs.h"
+
 /// A disk in memory whose power can fail: what was written since a file's last sync may be lost,
-/// may have reached the disk in any order, or may be garbage. It is SQLite's default file system
-/// for whoever registers it, hence below the store's own (harness/store/vfs.h).
+/// may have reached the disk in any order, or may be garbage. While it is plugged in it is SQLite's
+/// default file system, and below the store's own (harness/store/vfs.h).
 namespace h1bench::fault {
 
 enum class Damage { kDrop, kReorder, kGarbage };
@@ -60,8 +62,10 @@ class CrashDisk {
   /// Unplugged files are gone.
   void Clear() { files_.clear(), operations_ = 0, fail_at_ = -1; }
 
-  /// Registers the disk as SQLite's default file system, once a process.
   static CrashDisk& Instance();
+  /// Takes the place of the machine's files, also for a store that was opened before, or gives it
+  /// back. Nothing may be open.
+  static void Plug(bool in);
 
  private:
   struct Change {
@@ -195,14 +199,19 @@ inline const sqlite3_io_methods& CrashDisk::Methods() {
 
 inline CrashDisk& CrashDisk::Instance() {
   static CrashDisk disk;
-  static const int registered = [] {
-    static sqlite3_vfs vfs = {};
-    sqlite3_vfs* real = sqlite3_vfs_find(nullptr);
+  return disk;
+}
+
+inline void CrashDisk::Plug(bool in) {
+  static sqlite3_vfs vfs = {};
+  static sqlite3_vfs* const real = [] {
+    sqlite3_vfs* const below = sqlite3_vfs_find(nullptr);
     vfs.iVersion = 2;
-    vfs.szOsFile = sizeof(Handle);
+    // The store's file system keeps a file of the one below it in room of this size.
+    vfs.szOsFile = std::max(static_cast<int>(sizeof(Handle)), below->szOsFile);
     vfs.mxPathname = 256;
     vfs.zName = "crash-disk";
-    vfs.pAppData = real;
+    vfs.pAppData = below;
     vfs.xOpen = Open;
     vfs.xDelete = [](sqlite3_vfs*, const char* name, int) { return Instance().Delete(name); };
     vfs.xAccess = [](sqlite3_vfs*, const char* name, int, int* out) {
@@ -215,15 +224,16 @@ inline CrashDisk& CrashDisk::Instance() {
       sqlite3_snprintf(size, out, "%s", name);
       return SQLITE_OK;
     };
-    vfs.xGetLastError = real->xGetLastError;
-    vfs.xRandomness = real->xRandomness;
+    vfs.xGetLastError = below->xGetLastError;
+    vfs.xRandomness = below->xRandomness;
     vfs.xSleep = [](sqlite3_vfs*, int) { return 0; };
-    vfs.xCurrentTime = real->xCurrentTime;
-    vfs.xCurrentTimeInt64 = real->xCurrentTimeInt64;
-    return sqlite3_vfs_register(&vfs, 1);
+    vfs.xCurrentTime = below->xCurrentTime;
+    vfs.xCurrentTimeInt64 = below->xCurrentTimeInt64;
+    return below;
   }();
-  (void)registered;
-  return disk;
+  sqlite3_vfs* const below = in ? &vfs : real;
+  sqlite3_vfs_register(below, 1);
+  if (sqlite3_vfs* const store = sqlite3_vfs_find(kVfsName)) store->pAppData = below;
 }
 
 }  // namespace h1bench::fault

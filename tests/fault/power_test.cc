@@ -2,6 +2,7 @@
 // then holds must be a database in which nothing that was acknowledged is missing.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <map>
 #include <set>
 #include <utility>
@@ -33,11 +34,13 @@ class Power : public ::testing::Test {
  protected:
   void SetUp() override {
     disk_.Clear();
+    CrashDisk::Plug(true);
     sqlite3_auto_extension(reinterpret_cast<void (*)()>(CheckpointOften));
   }
   void TearDown() override {
     sqlite3_cancel_auto_extension(reinterpret_cast<void (*)()>(CheckpointOften));
     disk_.Clear();
+    CrashDisk::Plug(false);
   }
 
   static std::string Key(int index) { return "key " + std::to_string(index); }
@@ -183,6 +186,24 @@ class Power : public ::testing::Test {
 class SlowPower : public Power {};
 class FullPower : public Power {};
 
+/// Tests of one process neither lose their files to this disk nor keep these from it.
+TEST_F(SlowPower, TheDiskComesAndGoes) {
+  std::string pattern = (std::filesystem::temp_directory_path() / "h1bench-power-XXXXXX").string();
+  const std::filesystem::path folder = mkdtemp(pattern.data());
+  for (const bool in : {false, true, false, true}) {
+    CrashDisk::Plug(in);
+    const std::string file = folder / (in ? "in.db" : "out.db");
+    const std::int64_t before = disk_.operations();
+    for (int i = 0; i < 2; ++i) {
+      const auto store = Store::Open(file, Store::Mode::kReadWrite);
+      ASSERT_TRUE(store.ok()) << store.status().message();
+    }
+    EXPECT_EQ(disk_.operations() > before, in);
+    EXPECT_EQ(std::filesystem::exists(file), !in);
+    EXPECT_EQ(disk_.Read(file).empty(), !in);
+  }
+  std::filesystem::remove_all(folder);
+}
 TEST_F(SlowPower, FailsHereAndThere) { FailEverywhere(1, 17, false); }
 TEST_F(FullPower, FailsAtEveryWriteAndSync) { FailEverywhere(1, 1, false); }
 TEST_F(FullPower, FailsAgainDuringTheRecovery) { FailEverywhere(1, 3, true); }
