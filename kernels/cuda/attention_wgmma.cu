@@ -32,14 +32,6 @@ struct Work {
   [[maybe_unused]] H1_DEVICE int tiles() const { return last / kKeys + 1; }
 };
 
-/// The ring: load j is tile j / 2's keys (even j) or values (odd j).
-struct Ring {
-  int slot = 0, phase = 0;
-  [[maybe_unused]] H1_DEVICE void Next() {
-    if (++slot == kSlots) slot = 0, phase ^= 1;
-  }
-};
-
 /// 64 keys (or values) from key `first` on to rows `row0` and on of a tile: those below `split` from
 /// their page, the others from this Forward's rows. What lies past the last query repeats it and
 /// weighs nothing.
@@ -97,7 +89,7 @@ template <int kHd>
 H1_DEVICE void Produce(const Dims& d, const StateLayout& layout, const DeviceBatch& batch,
                        const Buffers& buffers, const DeviceSegment& segment, const Work& at,
                        Shared<kHd>& shared) {
-  Ring ring;
+  Ring ring{kSlots};  // load j is tile j / 2's keys (even j) or values (odd j)
   for (int j = 0; j < 2 * at.tiles(); ++j, ring.Next()) {
     BarrierWait(shared.empty + ring.slot, ring.phase ^ 1);  // free from the start
     CopyLoad<kHd>(d, layout, batch, buffers, segment, at, j, shared.tiles[ring.slot]);
@@ -222,7 +214,7 @@ H1_DEVICE void Consume(const Work& at, Rows& rows, float scale, Shared<kHd>& sha
   const unsigned char* const q = shared.q + rows.row0 * 128;
   float s[kKeys / 2], max[2] = {-INFINITY, -INFINITY}, alpha[2];
   unsigned weights[kKeys / 16][4];
-  Ring ring, values;  // the next load; the load of the values to be weighed
+  Ring ring{kSlots}, values{kSlots};  // the next load; the load of the values to be weighed
   const auto release = [&](const Ring& at_slot) {
     if (leader) BarrierArrive(shared.empty + at_slot.slot);
   };

@@ -81,14 +81,6 @@ H1_DEVICE TilePlace PlaceOf(std::int64_t block, std::int64_t weight_tiles,
   return {in_band / height, band * kBand + in_band % height};
 }
 
-/// A thread's way through the ring, over all tiles.
-struct Ring {
-  int stages, slot = 0, phase = 0;
-  H1_DEVICE void Next() {
-    if (++slot == stages) slot = 0, phase ^= 1;
-  }
-};
-
 #if defined(H1_CUDA_EMULATION) || (defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900)
 
 /// By all threads of the block; `consumers`: arrivals that free a stage.

@@ -16,7 +16,6 @@ namespace {
 using ring::Cut;
 using ring::kBlocks;
 using ring::kStep;
-using ring::Ring;
 
 constexpr int kGroups = 2, kThreads = 128 * (kGroups + 1);
 

@@ -7,6 +7,17 @@
 /// memory that count bytes, warpgroup products (wgmma.h). The host definitions do the same at once.
 namespace h1bench::H1_CUDA_NAMESPACE {
 
+#if defined(__CUDACC__) || defined(H1_CUDA_EMULATION)
+/// A thread's way through a ring of slots that barriers guard: the slot of its next turn, and the
+/// parity of the turn's phase.
+struct Ring {
+  int slots, slot = 0, phase = 0;
+  H1_DEVICE void Next() {
+    if (++slot == slots) slot = 0, phase ^= 1;
+  }
+};
+#endif
+
 #ifdef H1_CUDA_EMULATION
 
 #define __grid_constant__

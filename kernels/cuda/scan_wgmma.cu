@@ -272,14 +272,6 @@ H1_DEVICE void StoreState(std::byte* layer, const Place& at, const float (&state
   }
 }
 
-/// The slots, in turn.
-struct Ring {
-  int slot = 0, phase = 0;
-  [[maybe_unused]] H1_DEVICE void Next() {
-    if (++slot == kSlots) slot = 0, phase ^= 1;
-  }
-};
-
 /// Of a warpgroup's 64 columns.
 [[maybe_unused]] H1_DEVICE Place PlaceOf(const Dims& d, int group, std::int64_t layer) {
   const int thread = static_cast<int>(threadIdx.x);
@@ -301,7 +293,7 @@ H1_DEVICE void Produce(const Dims& d, const StateLayout& layout, const Buffers& 
   std::int64_t first = segment.position / kChunk * kChunk;
   float dt[2] = {};
   if (sums) LoadSteps(d, layout, buffers, segment, at, ChunkAt(segment, first), dt);
-  Ring ring;
+  Ring ring{kSlots};
   for (; first < end; first += kChunk, ring.Next()) {
     const Chunk chunk = ChunkAt(segment, first), next = ChunkAt(segment, first + kChunk);
     BarrierWait(room.empty + ring.slot, ring.phase ^ 1);  // free from the start
@@ -335,7 +327,7 @@ H1_DEVICE void Consume(const Dims& d, const StateLayout& layout, const Buffers& 
   float state[kState / 2] = {};
   bool any_state = segment.state_in != nullptr;
   if (any_state) LoadState<kState>(segment.state_in + layout.ssm_at(at.layer), at, state);
-  Ring ring;
+  Ring ring{kSlots};
   int parity = 0;
   for (std::int64_t first = segment.position / kChunk * kChunk; first < end;
        first += kChunk, parity ^= 1, ring.Next()) {
