@@ -50,8 +50,6 @@ struct WgmmaTile {
 bool IsWgmmaTile(const WgmmaTile& tile, Epilogue epilogue);
 /// The tile with the least predicted time; any choice gives the same bits.
 WgmmaTile WgmmaTileFor(const GemmArgs& args);
-/// Its cycles, as measured on an H200.
-double WgmmaCycles(const GemmArgs& args, const WgmmaTile& tile);
 /// wgmma on Hopper (sm_90a), bf16.
 void GemmWgmma(const GemmArgs& args, const WgmmaTile& tile, Stream stream);
 /// Tile of tokens that GemmMma takes for so many rows; any choice gives the same bits.

@@ -122,13 +122,11 @@ void Run(const GemmArgs& a, int rows_of_weight, Stream stream) {
          by_copies);
 }
 
-}  // namespace
-
 /// Cycles that a product takes on an H200, fitted to 1 452 tiles measured in graphs. A step of 64 along k
 /// costs a block the longest of: its turn of the ring; the tensor cores' time; its bytes, 64.5 a cycle. All
 /// blocks together cannot get more than 7 545 bytes a cycle from the cache, nor weights from memory
 /// faster than 2 200.
-double WgmmaCycles(const GemmArgs& a, const WgmmaTile& tile) {
+double Cycles(const GemmArgs& a, const WgmmaTile& tile) {
   const auto tiles = static_cast<double>(CeilDiv(a.n, tile.weights) * CeilDiv(a.rows, tile.tokens));
   const double rounds = std::ceil(tiles / kBlocks), stage = 128.0 * (tile.weights + tile.tokens);
   const double turn = 215 + 0.87 * tile.tokens;
@@ -138,6 +136,8 @@ double WgmmaCycles(const GemmArgs& a, const WgmmaTile& tile) {
   return step * static_cast<double>(CeilDiv(a.k, kStep)) + rounds * (1180 + 14.25 * tile.tokens);
 }
 
+}  // namespace
+
 bool IsWgmmaTile(const WgmmaTile& tile, Epilogue epilogue) {
   const int multiple = tile.tokens == 256 ? 64 : epilogue == Epilogue::kSwiGlu ? 16 : 8;
   return tile.weights >= multiple && tile.weights <= 128 && tile.weights % multiple == 0;
@@ -146,14 +146,14 @@ bool IsWgmmaTile(const WgmmaTile& tile, Epilogue epilogue) {
 WgmmaTile WgmmaTileFor(const GemmArgs& a) {
   WgmmaTile best{256, 128};
   if (a.rows > 1024) return best;
-  double least = WgmmaCycles(a, best);
+  double least = Cycles(a, best);
   for (const int tokens : {256, 128, 64, 32, 16}) {
     if (tokens > 16 && tokens / 2 >= a.rows) continue;
     for (int weights = 128; weights > 0; weights -= 8) {
       const WgmmaTile tile{tokens, weights};
-      if (!IsWgmmaTile(tile, a.epilogue) || WgmmaCycles(a, tile) >= least) continue;
+      if (!IsWgmmaTile(tile, a.epilogue) || Cycles(a, tile) >= least) continue;
       best = tile;
-      least = WgmmaCycles(a, tile);
+      least = Cycles(a, tile);
     }
   }
   return best;
