@@ -29,8 +29,9 @@ struct Work {
   int first;  // of the segment's rows
   int base;   // position of the segment's first row
   int last;   // position of the last query
-  [[maybe_unused]] H1_DEVICE int tiles() const { return last / kKeys + 1; }
 };
+/// Tiles of keys up to the last query's.
+[[maybe_unused]] H1_DEVICE int Tiles(const Work& at) { return at.last / kKeys + 1; }
 
 /// 64 keys (or values) from key `first` on to rows `row0` and on of a tile: those below `split` from
 /// their page, the others from this Forward's rows. What lies past the last query repeats it and
@@ -90,7 +91,7 @@ H1_DEVICE void Produce(const Dims& d, const StateLayout& layout, const DeviceBat
                        const Buffers& buffers, const DeviceSegment& segment, const Work& at,
                        Shared<kHd>& shared) {
   Ring ring{kSlots};  // load j is tile j / 2's keys (even j) or values (odd j)
-  for (int j = 0; j < 2 * at.tiles(); ++j, ring.Next()) {
+  for (int j = 0; j < 2 * Tiles(at); ++j, ring.Next()) {
     BarrierWait(shared.empty + ring.slot, ring.phase ^ 1);  // free from the start
     CopyLoad<kHd>(d, layout, batch, buffers, segment, at, j, shared.tiles[ring.slot]);
     CopyArrive(shared.full + ring.slot);
@@ -260,7 +261,7 @@ H1_DEVICE void Consume(const Work& at, Rows& rows, float scale, Shared<kHd>& sha
     WgmmaHold(out);
   }
   release(values);
-  for (int j = 2 * (rows.tiles > 0 ? rows.tiles : 1); j < 2 * at.tiles(); ++j, ring.Next()) {
+  for (int j = 2 * (rows.tiles > 0 ? rows.tiles : 1); j < 2 * Tiles(at); ++j, ring.Next()) {
     BarrierWait(shared.full + ring.slot, ring.phase);  // the other consumer's
     release(ring);
   }
