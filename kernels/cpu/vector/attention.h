@@ -145,8 +145,8 @@ H1_INLINE void AllScores(Query<T>* const* queries, const Tile<T>& tile, int64_t 
 H1_INLINE F HideUnseen(float* scores, int64_t seen) {
   const F s = Load(scores);
   if (seen >= kLanes) return s;
-  const I lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  const F hidden = Select(lane < (int32_t)(seen < 0 ? 0 : seen), s, Set(-__builtin_inff()));
+  const F hidden =
+      Select(LaneNumbers() < (int32_t)(seen < 0 ? 0 : seen), s, Set(-__builtin_inff()));
   Store(scores, hidden);
   return hidden;
 }

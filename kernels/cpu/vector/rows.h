@@ -11,8 +11,7 @@ H1_INLINE void StoreAct(void* out, int64_t i, F v, int64_t n, ActKind kind) {
   if (kind == ActKind::kF32) return StorePart((float*)out + i, v, n);
   const U bits = RoundBf16(v);
   if (kind == ActKind::kF32Rounded) return StorePart((float*)out + i, (F)(bits << 16), n);
-  const H half = __builtin_convertvector(bits, H);
-  memcpy((uint16_t*)out + i, &half, (size_t)(n < kLanes ? n : kLanes) * 2);
+  StoreLow((uint16_t*)out + i, bits, n);
 }
 
 /// Sum of squares: four accumulators over blocks of 64, combined in a fixed order.

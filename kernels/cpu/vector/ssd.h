@@ -3,7 +3,8 @@
 // S_t = decay_t * S_{t-1} + (dt_t x_t) B_t^T and y_t = S_t C_t + D x_t. Channels p lie in the
 // lanes, so y needs no sum across lanes: it is one chain of fused multiply-adds over n = 0, 1, …
 // The chain does not see how tokens were cut into calls, hence decode, chunked and whole prefill
-// give the same bits. A tile of 16 state columns stays in registers while the tokens pass.
+// give the same bits. A tile of
+// state columns stays in registers while the tokens pass.
 #pragma once
 #include "kernels/cpu/vector/lanes.h"
 #include "kernels/cpu/vector/table.h"
@@ -11,6 +12,15 @@
 namespace h1bench::cpu::H1_ISA {
 
 inline constexpr int64_t kTokens = 64;  // tokens of one pass over the state
+
+// State columns that stay in registers while the tokens pass.
+#if defined(__AVX512F__)
+inline constexpr int kColumns = 16;  // of 32 registers
+#elif defined(__AVX2__)
+inline constexpr int kColumns = 4;  // 8 of 16: a vector is two of them
+#else
+inline constexpr int kColumns = 2;  // 8 of 16: a vector is four
+#endif
 
 struct SsdPass {
   const float* state_in;  // (N, 16) of this block of channels, or null
@@ -49,7 +59,7 @@ H1_INLINE void SsdTile(const SsdPass& pass, int64_t n) {
 
 static void SsdColumns(const SsdPass& pass, int64_t state) {
   int64_t n = 0;
-  for (; n + 16 <= state; n += 16) SsdTile<16>(pass, n);
+  for (; n + kColumns <= state; n += kColumns) SsdTile<kColumns>(pass, n);
   for (; n < state; ++n) SsdTile<1>(pass, n);
 }
 
