@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
 #include "base/json.h"
 #include "cli/forward_rates.h"
 #include "cli/units.h"
+#include "harness/coordinator/deal.h"
 #include "harness/coordinator/request.h"
 #include "runner/estimate/rehearsal.h"
 #include "runner/worker/worker.h"
@@ -47,14 +48,24 @@ Status NotEnough(const VariantRow& variant, const MemoryPlan& least, const Memor
       FormatBytes(plan.budget), plan.workers, plan.workers == 1 ? "" : "s", fits);
 }
 
-/// The cell's shards that are rehearsed: the most costly one and others at equal distances.
-std::vector<const Shard*> Choose(const std::vector<const Shard*>& shards, std::size_t all_bytes,
-                                 std::size_t most_bytes) {
-  if (all_bytes <= most_bytes || shards.size() == 1) return shards;
-  const std::size_t count = std::max<std::size_t>(1, most_bytes * shards.size() / all_bytes);
-  std::vector<const Shard*> chosen;
-  for (std::size_t i = 0; i < count; ++i) chosen.push_back(shards[i * shards.size() / count]);
-  return chosen;
+/// One variant on one task: its leases in the order in which they are given.
+struct Leases {
+  std::vector<const Turn*> all, rehearsed;
+  std::size_t prompt_bytes = 0;
+  double expected_tokens = 0;  // of an answer
+};
+
+/// The leases that are rehearsed, at equal distances: so many bytes of prompts and one at least; of
+/// those with one long prompt each as many as a worker may have under way together.
+void Choose(std::size_t most_bytes, Leases& leases) {
+  const std::size_t size = leases.all.size();
+  const bool alone = std::ranges::all_of(
+      leases.all, [](const Turn* turn) { return turn->shard.samples.size() == 1; });
+  std::size_t count = size;
+  if (leases.prompt_bytes > most_bytes)
+    count = std::max(most_bytes * size / leases.prompt_bytes, alone ? kMostLeases : 1);
+  count = std::min(count, size);
+  for (std::size_t i = 0; i < count; ++i) leases.rehearsed.push_back(leases.all[i * size / count]);
 }
 
 class Planner {
@@ -74,6 +85,11 @@ class Planner {
     H1_ASSIGN_OR_RETURN(
         shards_,
         BuildShards(input_.samples, ChooseLimits(input_.samples, plan_.workers), input_.prompt));
+    // Before it is known what they take: by cost.
+    turns_ = DealOut(
+        shards_, plan_.workers, 0,
+        [](const Shard& shard) { return static_cast<double>(shard.cost); },
+        [](std::int64_t) { return 0.0; });
     for (const VariantRow& variant : input_.variants) H1_RETURN_IF_ERROR(AddVariant(variant));
     if (rates_everywhere_) Simulate();
     return std::move(plan_);
@@ -109,8 +125,10 @@ class Planner {
           model.worker_seconds * static_cast<double>(plan_.workers) +
           static_cast<double>(least.weights) / std::max(1.0, rates.pack_bytes_per_second) +
           rehearsal.probe_seconds();
-    for (const auto& [id, task] : tasks_)
-      H1_RETURN_IF_ERROR(AddCell(row, *task, model, rehearsal, variant));
+    std::map<std::int64_t, Leases> leases = LeasesOf(row, model);
+    H1_RETURN_IF_ERROR(Rehearse(row, leases, rehearsal));
+    for (const auto& [task, of_task] : leases)
+      H1_RETURN_IF_ERROR(AddCell(row, *tasks_.at(task), of_task, variant));
     variant.memory = rehearsal.memory();
     plan_.variants.push_back(std::move(variant));
     return Status::Ok();
@@ -141,49 +159,85 @@ class Planner {
                                 : std::min(most, tasks::TypicalAnswerTokens(task.task, most));
   }
 
-  Status AddCell(const VariantRow& row, const RunTaskRow& task, const LoadedModel& model,
-                 Rehearsal& rehearsal, VariantPlan& variant) {
-    std::vector<const Shard*> shards;
-    std::size_t bytes = 0;
-    std::int64_t cost = 0, rehearsed_cost = 0, requests = 0, sample_cost = 0;
-    for (const Shard& shard : shards_) {
-      if (shard.variant_id != row.id || SampleOf(shard).run_task_id != task.id) continue;
-      shards.push_back(&shard);
-      cost += shard.cost;
-      requests += static_cast<std::int64_t>(shard.samples.size());
-      bytes += shard.prompt_bytes;
+  /// By task.
+  std::map<std::int64_t, Leases> LeasesOf(const VariantRow& row, const LoadedModel& model) const {
+    std::map<std::int64_t, Leases> leases;
+    for (const Turn& turn : turns_) {
+      if (turn.shard.variant_id != row.id) continue;
+      Leases& of_task = leases[SampleOf(turn.shard).run_task_id];
+      of_task.all.push_back(&turn);
+      of_task.prompt_bytes += turn.shard.prompt_bytes;
     }
-    if (shards.empty()) return Status::Ok();
+    const std::size_t cells = input_.variants.size() * input_.tasks.size();
+    for (auto& [task, of_task] : leases) {
+      Choose(std::max(kLeastBytesOfACell, kRehearsedBytes / cells), of_task);
+      of_task.expected_tokens = ExpectedTokens(row, *tasks_.at(task), model,
+                                               MaxNewTokens(SampleOf(of_task.all[0]->shard)));
+    }
+    return leases;
+  }
+
+  /// Worker after worker, each with its leases of all tasks in the order in which it gets them:
+  /// those under way together share Forwards and need their memory at the same time.
+  Status Rehearse(const VariantRow& row, const std::map<std::int64_t, Leases>& leases,
+                  Rehearsal& rehearsal) {
+    std::set<const Turn*> chosen;
+    for (const auto& [task, of_task] : leases)
+      chosen.insert(of_task.rehearsed.begin(), of_task.rehearsed.end());
+    for (std::size_t worker = 0; worker < static_cast<std::size_t>(plan_.workers); ++worker) {
+      std::vector<const Turn*> turns;
+      for (const Turn& turn : turns_)
+        if (turn.worker == worker && chosen.contains(&turn)) turns.push_back(&turn);
+      Status failed;
+      std::size_t at = 0;
+      const auto next = [&](bool idle) -> LeaseToCome {
+        if (at == turns.size() || !(idle || turns[at]->ahead)) return {};
+        const Shard& shard = turns[at++]->shard;
+        Result<std::vector<EngineRequest>> requests = RequestsOf(shard);
+        if (requests.ok())
+          return {std::move(requests).value(),
+                  leases.at(SampleOf(shard).run_task_id).expected_tokens};
+        failed = requests.status();
+        return {};
+      };
+      H1_ASSIGN_OR_RETURN(const std::vector<Rehearsed> done, rehearsal.Run(next, kMostLeases));
+      H1_RETURN_IF_ERROR(failed);
+      for (std::size_t i = 0; i < done.size(); ++i) rehearsed_[turns[i]] = done[i];
+    }
+    return Status::Ok();
+  }
+
+  Status AddCell(const VariantRow& row, const RunTaskRow& task, const Leases& leases,
+                 VariantPlan& variant) {
     CellPlan cell;
     cell.task_id = task.id;
     cell.task = task.name;
-    cell.requests = requests;
-    cell.expected_tokens = ExpectedTokens(row, task, model, MaxNewTokens(SampleOf(*shards[0])));
-    const std::size_t cells = input_.variants.size() * input_.tasks.size();
+    cell.expected_tokens = leases.expected_tokens;
     Rehearsed sum;
-    const std::vector<const Shard*> chosen =
-        Choose(shards, bytes, std::max(kLeastBytesOfACell, kRehearsedBytes / cells));
-    H1_ASSIGN_OR_RETURN(const std::vector<Rehearsed> rehearsed,
-                        Rehearse(chosen, rehearsal, cell.expected_tokens));
-    for (std::size_t i = 0; i < chosen.size(); ++i) {
-      const Shard* const shard = chosen[i];
-      const Rehearsed& one = rehearsed[i];
+    double cost = 0, rehearsed_cost = 0, sample_cost = 0;
+    for (const Turn* turn : leases.rehearsed) {
+      const Rehearsed& one = rehearsed_.at(turn);
       if (one.refused.code() == StatusCode::kResourceExhausted) {
         return one.refused.WithContext(fmt::format("not enough memory: {} {}, task {}",
                                                    row.model_name, row.precision, task.name));
       }
-      shard_seconds_[shard->samples.front()] = one.seconds.total();
-      rehearsed_cost += shard->cost;
-      for (const std::int64_t id : shard->samples) sample_cost += samples_.at(id)->cost_tokens;
+      rehearsed_cost += static_cast<double>(turn->shard.cost);
+      for (const std::int64_t id : turn->shard.samples)
+        sample_cost += static_cast<double>(samples_.at(id)->cost_tokens);
       sum.Add(one);
     }
-    FillCell(sum, static_cast<double>(cost) / static_cast<double>(rehearsed_cost), cell);
-    cell.live.prompt_seconds_per_cost = sum.seconds.prompt / static_cast<double>(sample_cost);
-    for (const Shard* shard : shards)
-      shard_seconds_.try_emplace(shard->samples.front(), sum.seconds.total() *
-                                                             static_cast<double>(shard->cost) /
-                                                             static_cast<double>(rehearsed_cost));
-    if (NeedsJudge(task)) judged_ += requests;
+    for (const Turn* turn : leases.all) {
+      const auto of_this = static_cast<double>(turn->shard.cost);
+      cost += of_this;
+      cell.requests += std::ssize(turn->shard.samples);
+      const auto known = rehearsed_.find(turn);
+      shard_seconds_[turn->shard.samples.front()] =
+          known != rehearsed_.end() ? known->second.seconds.total()
+                                    : sum.seconds.total() * of_this / rehearsed_cost;
+    }
+    FillCell(sum, cost / rehearsed_cost, cell);
+    cell.live.prompt_seconds_per_cost = sum.seconds.prompt / sample_cost;
+    if (NeedsJudge(task)) judged_ += cell.requests;
     plan_.estimate.cells[{row.id, task.id}] = cell.live;
     variant.cells.push_back(std::move(cell));
     return Status::Ok();
@@ -201,23 +255,6 @@ class Planner {
     if (sum.generated_tokens > 0)
       cell.live.seconds_per_token =
           sum.seconds.generated / static_cast<double>(sum.generated_tokens);
-  }
-
-  /// One after the other, as a worker gets them.
-  Result<std::vector<Rehearsed>> Rehearse(const std::vector<const Shard*>& shards,
-                                          Rehearsal& rehearsal, double expected) const {
-    Status failed;
-    std::size_t at = 0;
-    const auto next = [&]() -> std::vector<EngineRequest> {
-      if (at == shards.size()) return {};
-      Result<std::vector<EngineRequest>> requests = RequestsOf(*shards[at++]);
-      if (requests.ok()) return std::move(requests).value();
-      failed = requests.status();
-      return {};
-    };
-    Result<std::vector<Rehearsed>> rehearsed = rehearsal.Run(next, expected);
-    H1_RETURN_IF_ERROR(failed);
-    return rehearsed;
   }
 
   Result<std::vector<EngineRequest>> RequestsOf(const Shard& shard) const {
@@ -243,34 +280,21 @@ class Planner {
 
   /// Hands the shards out as the coordinator will.
   void Simulate() {
-    ShardQueue queue;
-    queue.Add(shards_);
-    struct Worker {
-      double free = kStartSeconds;
-      std::int64_t loaded = -1;  // none: ids of the input may begin at 0
-    };
-    std::vector<Worker> workers(static_cast<std::size_t>(plan_.workers));
-    double work = 0, end = 0, loads = 0;
-    while (true) {
-      Worker& next = *std::ranges::min_element(workers, {}, &Worker::free);
-      const std::optional<Shard> shard = queue.Take(next.loaded);
-      if (!shard) break;
-      if (next.loaded != shard->variant_id) {
-        next.free += LoadSeconds(shard->variant_id);
-        if (loads == 0) loads = next.free;
-      }
-      next.loaded = shard->variant_id;
-      const double seconds = shard_seconds_.at(shard->samples.front());
-      next.free += seconds;
-      work += seconds;
-      end = std::max(end, next.free);
+    const std::vector<Turn> turns = DealOut(
+        shards_, plan_.workers, kStartSeconds,
+        [this](const Shard& shard) { return shard_seconds_.at(shard.samples.front()); },
+        [this](std::int64_t variant) { return LoadSeconds(variant); });
+    double work = 0, end = 0;
+    for (const Turn& turn : turns) {
+      work += turn.end - turn.begin;
+      end = std::max(end, turn.end);
     }
     const bool on_cpu = ResolveEngine(input_.arguments.engine.engine) == "cpu";
     const auto cores = static_cast<double>(std::max(1U, std::thread::hardware_concurrency()));
     const double judging = static_cast<double>(judged_) * kJudgeSeconds / cores;
     RunEstimate& estimate = plan_.estimate;
     estimate.seconds = on_cpu ? end + judging : std::max(end, judging);
-    estimate.load_seconds = std::min(loads, estimate.seconds);
+    estimate.load_seconds = turns.empty() ? 0 : std::min(turns[0].begin, estimate.seconds);
     const double rest = estimate.seconds - estimate.load_seconds;
     estimate.parallel = rest > 0 && work > 0 ? work / rest : 1;
   }
@@ -280,6 +304,8 @@ class Planner {
   std::map<std::int64_t, const SampleRow*> samples_;
   std::map<std::int64_t, const RunTaskRow*> tasks_;
   std::vector<Shard> shards_;
+  std::vector<Turn> turns_;
+  std::map<const Turn*, Rehearsed> rehearsed_;
   std::map<std::int64_t, double> shard_seconds_;  // by first sample
   Store::AnswerLengths answers_;
   std::int64_t judged_ = 0;

@@ -17,7 +17,6 @@ constexpr std::chrono::milliseconds kLongestPoll{20'000};
 /// Those not saved yet when the process dies are made again from the stored responses.
 constexpr std::size_t kScoresAtOnce = 2048;
 constexpr std::chrono::milliseconds kSaveScoresAfter{250};
-constexpr std::size_t kMostLeases = 8;  // of one worker
 
 double Seconds(std::chrono::steady_clock::duration d) {
   return std::chrono::duration<double>(d).count();

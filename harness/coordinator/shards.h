@@ -12,6 +12,8 @@
 
 namespace h1bench {
 
+inline constexpr std::size_t kMostLeases = 8;  // that one worker has at a time
+
 /// The samples that are leased together: of one variant, task and subset, so that they share a
 /// prefix.
 struct Shard {

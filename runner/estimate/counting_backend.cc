@@ -15,37 +15,8 @@ bool IsStep(const Segment& segment) {
          segment.rows[0].targets.empty();
 }
 
-}  // namespace
-
-CountingBackend::CountingBackend(const ModelShape& shape, const BackendOptions& options,
-                                 ForwardRates rates)
-    : shape_(shape), options_(options), rates_(std::move(rates)), slots_(shape.max_positions) {}
-
-Result<SlotId> CountingBackend::Allocate(std::int64_t max_tokens) {
-  return slots_.Allocate(max_tokens);
-}
-
-Result<SlotId> CountingBackend::Fork(SlotId from, std::int64_t max_tokens) {
-  return slots_.Fork(from, max_tokens);
-}
-
-void CountingBackend::Release(SlotId slot) {
-  slots_.Release(slot);
-  left_.erase(slot);
-}
-
-/// The first token came with the prompt. Fractions of tokens are owed to the next generations.
-bool CountingBackend::EndsNow(SlotId slot) {
-  const auto found = left_.find(slot);
-  if (found != left_.end()) return --found->second <= 0;
-  owed_ += expected_tokens_ - 1;
-  const auto steps = std::max<std::int64_t>(1, static_cast<std::int64_t>(owed_ + 0.5));
-  owed_ -= static_cast<double>(steps);
-  left_[slot] = steps - 1;
-  return steps <= 1;
-}
-
-void CountingBackend::Add(const Segment& segment, std::int64_t length, ForwardWork& work) {
+/// `length`: tokens in the slot before.
+void Add(const Segment& segment, std::int64_t length, ForwardWork& work) {
   const auto tokens = static_cast<std::int64_t>(segment.ids.size());
   const double keys = static_cast<double>(tokens) * static_cast<double>(length) +
                       static_cast<double>(tokens) * static_cast<double>(tokens + 1) / 2;
@@ -60,14 +31,52 @@ void CountingBackend::Add(const Segment& segment, std::int64_t length, ForwardWo
   ++work.prompt_segments;
 }
 
+}  // namespace
+
+CountingBackend::CountingBackend(const ModelShape& shape, const BackendOptions& options,
+                                 ForwardRates rates, double expected_tokens)
+    : shape_(shape), options_(options), rates_(std::move(rates)), slots_(shape.max_positions) {
+  Open(expected_tokens);
+}
+
+Result<SlotId> CountingBackend::Allocate(std::int64_t max_tokens) {
+  H1_ASSIGN_OR_RETURN(const SlotId slot, slots_.Allocate(max_tokens));
+  sequences_[slot].account = accounts_.size() - 1;
+  return slot;
+}
+
+Result<SlotId> CountingBackend::Fork(SlotId from, std::int64_t max_tokens) {
+  H1_ASSIGN_OR_RETURN(const SlotId slot, slots_.Fork(from, max_tokens));
+  sequences_[slot].account = sequences_[from].account;
+  return slot;
+}
+
+void CountingBackend::Release(SlotId slot) {
+  slots_.Release(slot);
+  sequences_.erase(slot);
+}
+
+/// The first token came with the prompt. Fractions of tokens are owed to the next generations.
+bool CountingBackend::EndsNow(Sequence& sequence) {
+  if (!sequence.steps_left) {
+    owed_ += accounts_[sequence.account].expected_tokens - 1;
+    sequence.steps_left = std::max<std::int64_t>(1, static_cast<std::int64_t>(owed_ + 0.5));
+    owed_ -= static_cast<double>(*sequence.steps_left);
+  }
+  return --*sequence.steps_left <= 0;
+}
+
 Result<std::vector<RowResult>> CountingBackend::Forward(std::span<const Segment> segments) {
   H1_RETURN_IF_ERROR(common::CheckSegments(segments, slots_.Rooms(), shape_, options_));
   std::vector<RowResult> results;
-  ForwardWork work;
+  ForwardWork whole;
+  std::map<std::size_t, ForwardWork> parts;  // by account
   for (const Segment& segment : segments) {
     common::Slot<Nothing>& slot = *slots_.Find(segment.slot);
-    Add(segment, slot.length, work);
-    const bool ends = IsStep(segment) && EndsNow(segment.slot);
+    Sequence& sequence = sequences_[segment.slot];
+    Add(segment, slot.length, whole);
+    Add(segment, slot.length, parts[sequence.account]);
+    const bool ends = IsStep(segment) && EndsNow(sequence);
     if (segment.keep) slot.length += static_cast<std::int64_t>(segment.ids.size());
     for (const RowQuery& query : segment.rows) {
       RowResult& row = results.emplace_back();
@@ -76,11 +85,14 @@ Result<std::vector<RowResult>> CountingBackend::Forward(std::span<const Segment>
       if (query.full != nullptr) std::fill_n(query.full, shape_.vocab, 0.0F);
     }
   }
-  const ForwardSeconds seconds = Seconds(rates_, work);
-  seconds_.prompt += seconds.prompt;
-  seconds_.generated += seconds.generated;
-  prompt_tokens_ += work.prompt_tokens;
-  steps_ += work.generated;
+  for (const auto& [place, part] : parts) {
+    Account& account = accounts_[place];
+    const ForwardSeconds seconds = Seconds(rates_, whole, part);
+    account.seconds.prompt += seconds.prompt;
+    account.seconds.generated += seconds.generated;
+    account.prompt_tokens += part.prompt_tokens;
+    account.steps += part.generated;
+  }
   return results;
 }
 

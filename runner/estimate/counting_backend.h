@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,17 +15,27 @@
 namespace h1bench {
 
 /// A backend that computes nothing: it keeps the books. Run by the real engine, it shows what the
-/// engine would do, Forward by Forward, and adds up what that would take. Every generation goes on
-/// for as many tokens as `expected_tokens` says, then gives kEnd.
+/// engine would do, Forward by Forward, and adds up what that would take, on one account for each
+/// lease. Every generation goes on for as many tokens as its account expects, then gives kEnd.
 class CountingBackend final : public Backend {
  public:
   static constexpr std::int32_t kEnd = 0;  // give it to the engine as its EOS
 
-  /// `rates` may be empty: then nothing but counts comes out.
-  CountingBackend(const ModelShape& shape, const BackendOptions& options, ForwardRates rates);
+  struct Account {
+    double expected_tokens = 0;  // of a generation, the end's included
+    ForwardSeconds seconds;
+    std::int64_t prompt_tokens = 0;  // computed
+    std::int64_t steps = 0;          // tokens fed to generations
+  };
 
-  /// Tokens of the generations that follow, the end's included; at least 1.
-  void set_expected_tokens(double tokens) { expected_tokens_ = tokens; }
+  /// `rates` may be empty: then nothing but counts comes out. Opens the first account.
+  CountingBackend(const ModelShape& shape, const BackendOptions& options, ForwardRates rates,
+                  double expected_tokens);
+
+  /// Opens an account: what is allocated from now on, and what is forked from that, goes there.
+  void Open(double expected_tokens) { accounts_.emplace_back().expected_tokens = expected_tokens; }
+  /// In the order of opening.
+  const std::vector<Account>& accounts() const { return accounts_; }
 
   Result<SlotId> Allocate(std::int64_t max_tokens) override;
   void Release(SlotId slot) override;
@@ -35,24 +47,21 @@ class CountingBackend final : public Backend {
   MemoryPlan MemoryUsed() const override { return {}; }
   std::string Identity() const override { return "counting"; }
 
-  /// Since it was made.
-  const ForwardSeconds& seconds() const { return seconds_; }
-  std::int64_t prompt_tokens() const { return prompt_tokens_; }  // computed
-  std::int64_t steps() const { return steps_; }                  // tokens fed to generations
-
  private:
   struct Nothing {};
-  bool EndsNow(SlotId slot);
-  void Add(const Segment& segment, std::int64_t length, ForwardWork& work);
+  struct Sequence {
+    std::size_t account = 0;
+    std::optional<std::int64_t> steps_left;  // of its generation, once that has begun
+  };
+  bool EndsNow(Sequence& sequence);
 
   ModelShape shape_;
   BackendOptions options_;
   ForwardRates rates_;
   common::SlotTable<Nothing> slots_;
-  std::map<SlotId, std::int64_t> left_;  // steps of the generations in flight
-  double expected_tokens_ = 1, owed_ = 0;
-  ForwardSeconds seconds_;
-  std::int64_t prompt_tokens_ = 0, steps_ = 0;
+  std::map<SlotId, Sequence> sequences_;
+  std::vector<Account> accounts_;
+  double owed_ = 0;  // of a token, to the next generation
 };
 
 }  // namespace h1bench

@@ -49,23 +49,34 @@ double Interpolate(const MeasuredPoints& points, double size) {
 }
 
 ForwardSeconds Seconds(const ForwardRates& rates, const ForwardWork& work) {
+  return Seconds(rates, work, work);
+}
+
+ForwardSeconds Seconds(const ForwardRates& rates, const ForwardWork& work,
+                       const ForwardWork& part) {
   const auto prompt = static_cast<double>(work.prompt_tokens);
   const auto generated = static_cast<double>(work.generated);
   const double rows = prompt + generated;
   ForwardSeconds out;
   if (rows <= 0) return out;
   // A generated token costs what a prompt token costs in this call, and what it reads alone.
-  const double shared = Interpolate(rates.prompt, rows);
-  const double alone =
-      std::max(0.0, Interpolate(rates.generated, generated) - Interpolate(rates.prompt, generated));
-  out.generated =
-      prompt > 0 ? shared * generated / rows + alone : Interpolate(rates.generated, generated);
-  out.generated += rates.generated_key * work.generated_keys;
-  if (prompt <= 0) return out;
-  out.prompt =
-      shared * prompt / rows + rates.prompt_key * work.prompt_keys +
-      rates.prompt_segment * static_cast<double>(work.prompt_segments - 1) +
-      rates.asked_row * static_cast<double>(std::max<std::int64_t>(0, work.asked_rows - 1));
+  const double row = Interpolate(rates.prompt, rows) / rows;
+  if (part.generated > 0) {
+    const double steps = Interpolate(rates.generated, generated);
+    const double alone = std::max(0.0, steps - Interpolate(rates.prompt, generated));
+    const double share = static_cast<double>(part.generated) / generated;
+    out.generated = share * (prompt > 0 ? row * generated + alone : steps) +
+                    rates.generated_key * part.generated_keys;
+  }
+  if (part.prompt_tokens <= 0) return out;
+  // The first segment and the first row asked are in the points; all segments share that.
+  const auto beyond_first = [](std::int64_t whole, std::int64_t some) {
+    const auto all = static_cast<double>(whole);
+    return some > 0 ? static_cast<double>(some) * (all - 1) / all : 0;
+  };
+  out.prompt = row * static_cast<double>(part.prompt_tokens) + rates.prompt_key * part.prompt_keys +
+               rates.prompt_segment * beyond_first(work.prompt_segments, part.prompt_segments) +
+               rates.asked_row * beyond_first(work.asked_rows, part.asked_rows);
   return out;
 }
 

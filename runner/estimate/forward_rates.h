@@ -47,6 +47,8 @@ struct ForwardSeconds {
   double total() const { return prompt + generated; }
 };
 ForwardSeconds Seconds(const ForwardRates& rates, const ForwardWork& work);
+/// What `part` of a Forward of `work` takes; the parts of one sum up to the whole.
+ForwardSeconds Seconds(const ForwardRates& rates, const ForwardWork& work, const ForwardWork& part);
 
 Json ToJson(const ForwardRates& rates);
 /// Refuses what ToJson does not write.

@@ -1,9 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "base/status.h"
@@ -26,6 +26,12 @@ struct Rehearsed {
   void Add(const Rehearsed& other);
 };
 
+/// A lease of the run to come.
+struct LeaseToCome {
+  std::vector<EngineRequest> requests;  // none: there is no lease, or not yet
+  double expected_tokens = 0;           // of a generation, its end included
+};
+
 /// The real engine, with the real tokenizer and the memory arithmetic of the real backend, on a
 /// backend that only counts: the same trie, the same Forwards, the same slots as in the run to
 /// come.
@@ -36,21 +42,18 @@ class Rehearsal {
                                   std::shared_ptr<const Tokenizer> tokenizer,
                                   const EngineOptions& options, const ForwardRates& rates);
 
-  /// The next batch of requests; empty: there is no other.
-  using NextBatch = std::function<std::vector<EngineRequest>()>;
-  /// As a worker does that always has the next batch ready before one ends: by batch. What two
-  /// share of a Forward counts to the one that ends first. `expected_tokens`: of a generation, its
-  /// end included.
-  Result<std::vector<Rehearsed>> Run(const NextBatch& next, double expected_tokens);
-  /// One batch.
-  Result<Rehearsed> Run(std::span<const EngineRequest> requests, double expected_tokens);
+  /// The next lease. `idle`: the engine has nothing to do and ends when there is none; else it
+  /// would take it up beside what it computes.
+  using NextLease = std::function<LeaseToCome(bool idle)>;
+  /// As a worker does that always has the next lease ready when it may, and at most `most` under
+  /// way: by lease. What leases share of a Forward each pays its part of.
+  Result<std::vector<Rehearsed>> Run(const NextLease& next, std::size_t most);
   /// The most that the probes of a loaded model (engine.h) or any Run needs.
   MemoryPlan memory() const { return engine_->planned_memory(); }
   /// What the probes take, before a worker asks for work.
-  double probe_seconds() const { return probe_seconds_; }
+  double probe_seconds() const { return backend_->accounts().front().seconds.total(); }
 
  private:
-  double probe_seconds_ = 0;
   std::shared_ptr<CountingBackend> backend_;
   std::unique_ptr<Engine> engine_;
 };

@@ -9,7 +9,6 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "harness/store/store.h"
 #include "kernels/backend.h"
 #include "runner/checkpoint/checkpoint.h"
 #include "tests/cli/run_process.h"
@@ -160,25 +159,30 @@ TEST_F(RunPlanTest, TheFirstLeaseComesSoon) {
 }
 
 /// What a worker really holds at most, and what the plan said. 180 MB of weights: a second copy of
-/// them (the checkpoint's pages) would be seen.
+/// them (the checkpoint's pages) would be seen. Leases of several tasks are under way together, and
+/// so are their sequences: a plan task after task would say 12, not 20.
 TEST_F(RunPlanTest, SlowPeakMemoryIsWithinThePlan) {
   Output({"model", "synthesize", "--shape", "Tiny-90M", "--seed", "1", "--tokenizer",
           Demo() + "/models/toy/tokenizer.json", Path("model")});
   Write("big.yaml", "name: big\ndata: " + Demo() + "/data\nmodels: [{path: " + Path("model") +
                         "}]\ntasks:\n  - {task: mmlu, subjects: [anatomy], shots: 2, limit: 8}\n"
-                        "  - {task: gsm8k, shots: 1, limit: 6, max_new_tokens: 8}\n");
+                        "  - {task: gsm8k, shots: 1, limit: 12, max_new_tokens: 24}\n"
+                        "  - {task: niah, lengths: [256], depths: [0, 50], samples: 4}\n");
   const Json result = Run({"--db", Path("p.db")}, "big.yaml");
   const Json& variant = result.Find("plan")->Find("variants")->as_array().at(0);
-  const auto planned = static_cast<double>(Int(*variant.Find("memory"), "total"));
-  const auto store = Store::Open(Path("p.db"), Store::Mode::kReadOnly).value();
-  const std::vector<MemoryRow> rows = store->Memory(1).value();
-  ASSERT_EQ(rows.size(), 1U);
-  const Json used = ParseJson(rows[0].memory_json).value();
-  const auto peak = static_cast<double>(Int(used, "peak_rss"));
-  EXPECT_GT(peak, static_cast<double>(Int(variant, "file_bytes")));
-  EXPECT_LT(peak, planned * 1.1);
-  RecordProperty("planned", std::to_string(planned));
-  RecordProperty("peak", std::to_string(peak));
+  const Json& planned = *variant.Find("memory");
+  const Json& workers = *result.Find("workers");
+  ASSERT_EQ(workers.as_array().size(), 1U);
+  const Json& used = *workers.as_array()[0].Find("used");
+  const auto bytes = [](const Json& memory, const char* part) {
+    return static_cast<double>(Int(memory, part));
+  };
+  EXPECT_GT(bytes(used, "peak_rss"), bytes(variant, "file_bytes"));
+  EXPECT_LT(bytes(used, "peak_rss"), bytes(planned, "total") * 1.1);
+  EXPECT_LT(bytes(used, "state"), bytes(planned, "state") * 1.1);
+  EXPECT_GT(bytes(used, "state"), bytes(planned, "state") * 0.7);  // leases may come late
+  RecordProperty("planned", std::to_string(bytes(planned, "total")));
+  RecordProperty("peak", std::to_string(bytes(used, "peak_rss")));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "harness/coordinator/deal.h"
 #include "harness/coordinator/request.h"
 #include "harness/coordinator/shards.h"
 
@@ -216,6 +217,37 @@ TEST(RequestTest, TheWireCarriesWhatTheStoreKeeps) {
   EXPECT_TRUE(ToWire(sample)->bf16_softmax());
   sample.request_json = "{\"continuations\":[]}";
   EXPECT_EQ(ToWire(sample).status().code(), StatusCode::kCorrupt);
+}
+
+/// Who is free first gets the next one, of the variant it has while there are some; the last ones
+/// are for workers that have none.
+TEST(DealOutTest, AsTheCoordinatorLeases) {
+  std::vector<Shard> shards;
+  for (std::int64_t i = 0; i < 7; ++i) shards.push_back({1 + i % 2, {i}, 10 - i, 0, false});
+  const auto seconds = [](const Shard& shard) { return static_cast<double>(shard.cost); };
+  const auto loading = [](std::int64_t variant) { return variant == 1 ? 5.0 : 2.0; };
+  const std::vector<Turn> turns = DealOut(shards, 2, 100, seconds, loading);
+  ASSERT_EQ(turns.size(), 7U);
+  std::multiset<std::int64_t> given;
+  std::vector<double> free = {100, 100};
+  std::vector<std::int64_t> loaded = {0, 0};
+  for (std::size_t i = 0; i < turns.size(); ++i) {
+    const Turn& turn = turns[i];
+    given.insert(turn.shard.samples[0]);
+    EXPECT_EQ(free[turn.worker], std::min(free[0], free[1])) << i;
+    EXPECT_EQ(turn.loads, loaded[turn.worker] != turn.shard.variant_id) << i;
+    loaded[turn.worker] = turn.shard.variant_id;
+    EXPECT_EQ(turn.begin, free[turn.worker] + (turn.loads ? loading(turn.shard.variant_id) : 0));
+    EXPECT_EQ(turn.end, turn.begin + static_cast<double>(turn.shard.cost));
+    free[turn.worker] = turn.end;
+    EXPECT_EQ(turn.ahead, !turn.loads && i + 1 < turns.size()) << i;  // two must be left
+  }
+  EXPECT_EQ(given, (std::multiset<std::int64_t>{0, 1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(turns[0].shard.variant_id, 1);  // 28 of the 49
+  EXPECT_EQ(turns[1].shard.variant_id, 2);
+  // The worker of variant 2 is done with it after 2 + 21 and comes to the other's last one.
+  EXPECT_EQ(turns.back().loads, true);
+  EXPECT_TRUE(DealOut({}, 3, 0, seconds, loading).empty());
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
+#include <utility>
 
 #include "runner/checkpoint/synthesize.h"
 #include "runner/estimate/counting_backend.h"
@@ -71,6 +73,23 @@ TEST(ForwardRates, EveryKindOfWorkCosts) {
   EXPECT_NEAR(Seconds(Round(), both).prompt, 0.036, 1e-12);
 }
 
+/// What two leases share of a Forward each pays its part of, and together all of it.
+TEST(ForwardRates, PartsOfAForwardSumUp) {
+  ForwardWork a, b, whole;
+  a.prompt_tokens = 30, a.prompt_segments = 3, a.asked_rows = 4, a.prompt_keys = 4000;
+  b.prompt_tokens = 10, b.prompt_segments = 1, b.generated = 6, b.generated_keys = 900;
+  whole.prompt_tokens = 40, whole.prompt_segments = 4, whole.asked_rows = 4;
+  whole.prompt_keys = 4000, whole.generated = 6, whole.generated_keys = 900;
+  const ForwardSeconds all = Seconds(Round(), whole);
+  const ForwardSeconds of_a = Seconds(Round(), whole, a), of_b = Seconds(Round(), whole, b);
+  EXPECT_NEAR(of_a.prompt + of_b.prompt, all.prompt, 1e-12);
+  EXPECT_NEAR(of_a.generated + of_b.generated, all.generated, 1e-12);
+  EXPECT_EQ(of_a.generated, 0);
+  EXPECT_GT(of_a.prompt, 2.5 * of_b.prompt);
+  EXPECT_GT(of_b.prompt, 0);
+  EXPECT_EQ(Seconds(Round(), whole, {}).total(), 0);
+}
+
 TEST(ForwardRates, ReadBackFromJsonAndRefused) {
   const Json json = ToJson(Round());
   const Result<ForwardRates> back = ForwardRatesFromJson(json);
@@ -128,7 +147,7 @@ TEST(Rehearsal, TheSameForwardsAsOnABackendThatComputes) {
       BackendOptions backend;
       backend.max_batch_tokens = 256;
       auto fake = std::make_shared<FakeBackend>(backend);
-      auto counting = std::make_shared<CountingBackend>(fake->shape(), backend, Round());
+      auto counting = std::make_shared<CountingBackend>(fake->shape(), backend, Round(), 1);
       const Counted real = Count(fake, options, requests);
       const Counted counted = Count(counting, options, requests);
       EXPECT_EQ(counted.stats.forward_calls, real.stats.forward_calls);
@@ -137,9 +156,10 @@ TEST(Rehearsal, TheSameForwardsAsOnABackendThatComputes) {
       EXPECT_EQ(counted.prompt_tokens, real.prompt_tokens);
       EXPECT_EQ(counted.reused, real.reused);
       EXPECT_EQ(counted.planned.total(), real.planned.total());
-      EXPECT_EQ(counting->prompt_tokens() + counting->steps(), real.stats.fed_tokens);
-      EXPECT_GT(counting->seconds().prompt, 0);
-      EXPECT_GT(counting->seconds().generated, 0);
+      const CountingBackend::Account& account = counting->accounts().front();
+      EXPECT_EQ(account.prompt_tokens + account.steps, real.stats.fed_tokens);
+      EXPECT_GT(account.seconds.prompt, 0);
+      EXPECT_GT(account.seconds.generated, 0);
       EXPECT_EQ(real.reused > 0, reuse);
     }
   }
@@ -159,6 +179,14 @@ std::vector<EngineRequest> Generations(int count, std::int64_t limit) {
   return requests;
 }
 
+/// One lease.
+Rehearsed RunOne(Rehearsal& rehearsal, std::vector<EngineRequest> requests, double expected) {
+  LeaseToCome lease{std::move(requests), expected};
+  const auto run = rehearsal.Run([&](bool) { return std::exchange(lease, {}); }, 1);
+  EXPECT_TRUE(run.ok()) << run.status().message();
+  return run.ok() && !run->empty() ? run->front() : Rehearsed();
+}
+
 /// Answers are as long as expected, also a fraction on average, and never longer than the limit.
 TEST(Rehearsal, AnswersHaveTheExpectedLength) {
   const auto folder = testing::SourceDir() / "demo/models/toy";
@@ -169,10 +197,9 @@ TEST(Rehearsal, AnswersHaveTheExpectedLength) {
   Rehearsal rehearsal =
       Rehearsal::Create(model.config(), testing::ToyTokenizer(), options, Round()).value();
   const auto tokens = [&](double expected, std::int64_t limit) {
-    const auto run = rehearsal.Run(Generations(10, limit), expected);
-    EXPECT_TRUE(run.ok()) << run.status().message();
-    EXPECT_TRUE(run->refused.ok());
-    return run->generated_tokens;
+    const Rehearsed run = RunOne(rehearsal, Generations(10, limit), expected);
+    EXPECT_TRUE(run.refused.ok());
+    return run.generated_tokens;
   };
   EXPECT_EQ(tokens(7, 40), 70);
   EXPECT_EQ(tokens(7.5, 40), 75);
@@ -198,7 +225,7 @@ TEST(Rehearsal, TheProbesOfALoadedModelCount) {
   Rehearsal rehearsal =
       Rehearsal::Create(model.config(), testing::ToyTokenizer(), options, Round()).value();
   EXPECT_GT(rehearsal.probe_seconds(), 0);
-  ASSERT_TRUE(rehearsal.Run(Generations(1, 8), 8).ok());
+  EXPECT_EQ(RunOne(rehearsal, Generations(1, 8), 8).generated_tokens, 8);
   const MemoryPlan one = PlanMemory(model.config().shape, options.backend, 1, 16);
   EXPECT_EQ(rehearsal.memory().state, 7 * one.state);
   EXPECT_EQ(rehearsal.memory().workspace, one.workspace);
@@ -212,11 +239,127 @@ TEST(Rehearsal, WhatDoesNotFitIsRefused) {
   options.memory_bytes = PlanMemory(model.config().shape, options.backend, 1, 64).total();
   Rehearsal rehearsal =
       Rehearsal::Create(model.config(), testing::ToyTokenizer(), options, {}).value();
-  EXPECT_TRUE(rehearsal.Run(Generations(2, 30), 30)->refused.ok());
-  const auto run = rehearsal.Run(Generations(2, 900), 30);
-  ASSERT_TRUE(run.ok());
-  EXPECT_EQ(run->refused.code(), StatusCode::kResourceExhausted);
-  EXPECT_EQ(run->seconds.total(), 0);  // without rates no time
+  EXPECT_TRUE(RunOne(rehearsal, Generations(2, 30), 30).refused.ok());
+  const Rehearsed run = RunOne(rehearsal, Generations(2, 900), 30);
+  EXPECT_EQ(run.refused.code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(run.seconds.total(), 0);  // without rates no time
+}
+
+/// Leases of three tasks, most costly first, and whether those behind the first may come ahead.
+struct ThreeLeases {
+  std::vector<std::vector<EngineRequest>> requests{Generations(12, 60), Generations(8, 30),
+                                                   Generations(6, 10)};
+  bool ahead = true;
+  std::size_t next = 0;
+
+  /// Null: none now.
+  const std::vector<EngineRequest>* Next(bool idle) {
+    if (next == requests.size() || (next > 0 && !idle && !ahead)) return nullptr;
+    return &requests[next++];
+  }
+};
+
+struct Held {
+  MemoryPlan planned, used;
+};
+
+/// By the engine that computes; generations run to their limit.
+Held HeldByTheEngine(const std::filesystem::path& model, const EngineOptions& options,
+                     ThreeLeases leases) {
+  auto checkpoint = std::make_shared<const Checkpoint>(Checkpoint::Open(model).value());
+  const auto engine = Engine::Create(checkpoint, testing::ToyTokenizer(), options).value();
+  EXPECT_TRUE(engine->Probe().ok());
+  const Status served = engine->Serve([&](bool idle) -> EngineWork {
+    const std::vector<EngineRequest>* const lease = leases.Next(idle);
+    if (lease == nullptr) return {};
+    std::vector<EngineRequest> requests = *lease;
+    for (EngineRequest& request : requests) request.ignore_eos = true, request.stops.clear();
+    return {engine->Prepare(std::move(requests), 1), [](const EngineResponse&) { return true; }};
+  });
+  EXPECT_TRUE(served.ok()) << served.message();
+  return {engine->planned_memory(), engine->used_memory()};
+}
+
+/// Leases of several tasks are under way together and hold their memory together: the plan is what
+/// the engine then plans, and holds.
+TEST(Rehearsal, WhatLeasesHoldTogetherIsWhatTheEngineHolds) {
+  const auto folder = testing::SourceDir() / "demo/models/toy";
+  const Checkpoint model = Checkpoint::Open(folder).value();
+  EngineOptions options;
+  options.max_length = 256;
+  options.memory_bytes = std::int64_t{1} << 30;
+  const auto planned = [&](ThreeLeases leases, std::size_t most) {
+    Rehearsal rehearsal =
+        Rehearsal::Create(model.config(), testing::ToyTokenizer(), options, Round()).value();
+    const auto next = [&](bool idle) -> LeaseToCome {
+      const std::vector<EngineRequest>* const lease = leases.Next(idle);
+      return lease == nullptr ? LeaseToCome() : LeaseToCome{*lease, 1000};
+    };
+    const auto run = rehearsal.Run(next, most);
+    EXPECT_TRUE(run.ok()) << run.status().message();
+    EXPECT_EQ(run->size(), 3U);
+    for (std::size_t i = 0; i < run->size(); ++i)  // everybody's own
+      EXPECT_EQ((*run)[i].generated_tokens, std::vector<std::int64_t>({720, 240, 60})[i]);
+    return rehearsal.memory();
+  };
+  const std::int64_t state = PlanMemory(model.config().shape, options.backend, 1, 2).state;
+  for (const bool ahead : {true, false}) {
+    ThreeLeases leases;
+    leases.ahead = ahead;
+    const MemoryPlan plan = planned(leases, 8);
+    const Held held = HeldByTheEngine(folder, options, leases);
+    EXPECT_EQ(plan.state, (ahead ? 26 : 12) * state);
+    EXPECT_EQ(plan.kv + plan.state, held.planned.kv + held.planned.state);
+    EXPECT_EQ(held.used.state, plan.state);
+    EXPECT_LE(held.used.kv, plan.kv);  // by the page as they grow; planned whole
+    EXPECT_GT(held.used.kv, plan.kv / 3);
+    // Planted: a plan of leases one after the other, and of two at a time.
+    EXPECT_EQ(planned(leases, 1).state, 12 * state);
+    EXPECT_EQ(planned(leases, 2).state, (ahead ? 20 : 12) * state);
+  }
+}
+
+/// Lengths and seconds of leases that share Forwards are their own.
+TEST(Rehearsal, EveryLeasePaysForItself) {
+  const Checkpoint model = Checkpoint::Open(testing::SourceDir() / "demo/models/toy").value();
+  EngineOptions options;
+  options.max_length = 256;
+  options.memory_bytes = std::int64_t{1} << 30;
+  ForwardRates rates = Round();
+  rates.prompt_segment = rates.asked_row = 0;  // else what rides along costs more than alone
+  Rehearsal rehearsal =
+      Rehearsal::Create(model.config(), testing::ToyTokenizer(), options, rates).value();
+  std::vector<LeaseToCome> leases;
+  for (const auto& [count, expected] : {std::pair{10, 20.0}, {5, 4.0}, {2, 50.0}})
+    leases.push_back({Generations(count, 60), expected});
+  leases.push_back({Generations(3, 60), 8});
+  for (EngineRequest& request : leases.back().requests) request.continuations = {" one", " two"};
+  std::size_t at = 0;
+  const auto next = [&](bool) { return at < leases.size() ? leases[at++] : LeaseToCome(); };
+  const auto run = rehearsal.Run(next, 8);
+  ASSERT_TRUE(run.ok()) << run.status().message();
+  ASSERT_EQ(run->size(), 4U);
+  const std::vector<std::int64_t> generated = {200, 20, 100, 0};
+  double sum = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const Rehearsed& one = (*run)[i];
+    EXPECT_EQ(one.generated_tokens, generated[i]);
+    EXPECT_EQ(one.seconds.generated > 0, i < 3);
+    EXPECT_GT(one.seconds.prompt, 0);
+    EXPECT_GE(one.computed_tokens, 3);
+    sum += one.seconds.total();
+  }
+  EXPECT_GT((*run)[0].seconds.generated, 5 * (*run)[1].seconds.generated);
+  // The same leases one after the other: the same tokens, more Forwards, more time.
+  Rehearsal apart =
+      Rehearsal::Create(model.config(), testing::ToyTokenizer(), options, rates).value();
+  double alone = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const Rehearsed one = RunOne(apart, leases[i].requests, leases[i].expected_tokens);
+    EXPECT_EQ(one.computed_tokens, (*run)[i].computed_tokens);
+    alone += one.seconds.total();
+  }
+  EXPECT_LT(sum, alone);
 }
 
 /// A machine whose Forwards cost so much and not a nanosecond more or less.
