@@ -17,9 +17,12 @@ namespace h1bench {
 namespace {
 
 /// Every probe is timed once a round and its quickest time counts: what else the machine does in
-/// one of them is not in it. (The middle of three fell by a quarter when two rounds of the shallow
-/// model were disturbed.) A generation's first step reads no state of its own yet and is left out.
-constexpr int kRounds = 3;
+/// one of them is not in it. Generations have a round before that, whose time is left out: their
+/// first step reads no state of its own yet.
+constexpr int kRounds = 2;
+/// Of a head on a CPU: what a quarter of a head, or next to none, takes tells what a whole one
+/// does.
+constexpr std::int64_t kLeastWords = 2048;
 
 double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -40,14 +43,15 @@ class Prober {
   }
   double pack_bytes_per_second() const { return pack_bytes_per_second_; }
 
-  /// Once more; calls `wait` just before.
+  /// In a round, 0 being the one that does not count; calls `wait` just before.
   Status Time(const Probe& probe, std::size_t place, int round, const std::function<void()>& wait) {
-    H1_ASSIGN_OR_RETURN(const std::vector<SlotId>* const slots, SlotsOf(probe, place));
-    const std::vector<Segment> segments = Segments(probe, *slots);
+    if (round == 0 && !probe.steps) return Status::Ok();
+    H1_ASSIGN_OR_RETURN(const std::vector<SlotId> slots, SlotsOf(probe));
+    const std::vector<Segment> segments = Segments(probe, slots);
     wait();
     const double start = Now();
     H1_RETURN_IF_ERROR(backend_->Forward(segments).status());
-    if (round > 0 || !probe.steps) seconds_[place].push_back(Now() - start);
+    if (round > 0) seconds_[place].push_back(Now() - start);
     return Status::Ok();
   }
 
@@ -61,17 +65,23 @@ class Prober {
  private:
   Prober() = default;
 
-  /// Forked once from a slot with the context; steps go on in theirs.
-  Result<const std::vector<SlotId>*> SlotsOf(const Probe& probe, std::size_t place) {
-    std::vector<SlotId>& slots = slots_[place];
-    if (!slots.empty()) return &slots;
+  /// Where the probe's segments go. Prompts leave the slot with the context as it is. Steps have
+  /// forks of it, the same ones for all probes: their few tokens do not matter, and every sequence
+  /// is memory touched for the first time.
+  Result<std::vector<SlotId>> SlotsOf(const Probe& probe) {
     H1_ASSIGN_OR_RETURN(const SlotId base, Base(probe.context));
-    for (std::int64_t i = 0; i < (probe.steps ? probe.segments : 1); ++i) {
-      H1_ASSIGN_OR_RETURN(const SlotId slot,
-                          backend_->Fork(base, probe.context + probe.tokens * kRounds + 1));
-      slots.push_back(slot);
+    if (!probe.steps) return std::vector<SlotId>(static_cast<std::size_t>(probe.segments), base);
+    std::vector<SlotId>& forks = forks_[probe.context];
+    while (std::ssize(forks) < probe.segments) {
+      H1_ASSIGN_OR_RETURN(const SlotId slot, backend_->Fork(base, RoomFor(probe.context)));
+      forks.push_back(slot);
     }
-    return &slots;
+    return std::vector<SlotId>(forks.begin(), forks.begin() + probe.segments);
+  }
+
+  /// Tokens: one probe's prompt, or all steps.
+  std::int64_t RoomFor(std::int64_t context) const {
+    return context + std::max<std::int64_t>(256, backend_->options().max_batch_tokens);
   }
 
   std::span<const std::int32_t> Ids(std::int64_t count) {
@@ -81,10 +91,10 @@ class Prober {
     return std::span(ids_).first(static_cast<std::size_t>(count));
   }
 
-  /// A slot with so many tokens, made once and only ever forked.
+  /// A slot with so many tokens, made once.
   Result<SlotId> Base(std::int64_t tokens) {
     if (const auto found = bases_.find(tokens); found != bases_.end()) return found->second;
-    H1_ASSIGN_OR_RETURN(const SlotId slot, backend_->Allocate(tokens + 1));
+    H1_ASSIGN_OR_RETURN(const SlotId slot, backend_->Allocate(RoomFor(tokens)));
     if (tokens > 0) {
       const Segment segment{slot, Ids(tokens), {}, true};
       H1_RETURN_IF_ERROR(backend_->Forward(std::span(&segment, 1)).status());
@@ -96,7 +106,7 @@ class Prober {
   std::vector<Segment> Segments(const Probe& probe, const std::vector<SlotId>& slots) {
     std::vector<Segment> segments;
     for (std::int64_t i = 0; i < probe.segments; ++i) {
-      const SlotId slot = slots[static_cast<std::size_t>(probe.steps ? i : 0)];
+      const SlotId slot = slots[static_cast<std::size_t>(i)];
       Segment& segment = segments.emplace_back(Segment{slot, Ids(probe.tokens), {}, probe.steps});
       const std::int64_t asked = probe.steps ? 1 : i == 0 ? probe.asked : 0;
       for (std::int64_t row = probe.tokens - asked; row < probe.tokens; ++row)
@@ -109,7 +119,7 @@ class Prober {
   double pack_bytes_per_second_ = 0;
   std::vector<std::int32_t> ids_;
   std::map<std::int64_t, SlotId> bases_;                // by length
-  std::map<std::size_t, std::vector<SlotId>> slots_;    // by place of the probe
+  std::map<std::int64_t, std::vector<SlotId>> forks_;   // by the length of what they go on from
   std::map<std::size_t, std::vector<double>> seconds_;  // by place, of the rounds that count
 };
 
@@ -120,26 +130,37 @@ struct Times : ProbeTimes {
 };
 
 Status TimeAll(const RandomWeights& source, const ModelShape& whole, const BackendOptions& options,
-               const std::vector<Probe>& probes, const std::function<void()>& wait, Times& out) {
-  H1_ASSIGN_OR_RETURN(Prober shallow, Prober::Make(source, source.Shape(1, whole.vocab), options));
+               const RateProbes& probes, const std::function<void()>& wait, Times& out) {
+  const bool cpu = options.device == Device::kCpu;
+  const auto words = [&](double share) {
+    const auto some = static_cast<std::int64_t>(share * static_cast<double>(whole.vocab));
+    return cpu ? std::min(whole.vocab, std::max(kLeastWords, some)) : whole.vocab;
+  };
+  const auto share_of = [&](const ModelShape& shape) {
+    return static_cast<double>(shape.vocab) / static_cast<double>(whole.vocab);
+  };
+  const bool one_layer = whole.layers == 1;
+  const ModelShape one = source.Shape(1, words(one_layer ? 1 : probes.least_shallow_share()));
+  out.shallow_share = share_of(one);
+  H1_ASSIGN_OR_RETURN(Prober shallow, Prober::Make(source, one, options));
   out.pack_bytes_per_second = shallow.pack_bytes_per_second();
   // Enough layers to leave a core's cache; a GPU's are short.
-  const bool cpu = options.device == Device::kCpu;
   out.more = std::min<std::int64_t>(cpu ? 2 : 3, whole.layers - 1);
   std::optional<Prober> deep;
   if (out.more > 0) {
-    const ModelShape shape = source.Shape(1 + out.more, cpu ? 2048 : whole.vocab);
-    out.share = static_cast<double>(shape.vocab) / static_cast<double>(whole.vocab);
-    H1_ASSIGN_OR_RETURN(deep, Prober::Make(source, shape, options));
+    const ModelShape some = source.Shape(1 + out.more, words(0));
+    out.deep_share = share_of(some);
+    H1_ASSIGN_OR_RETURN(deep, Prober::Make(source, some, options));
   }
-  for (int round = 0; round < kRounds; ++round) {
-    for (std::size_t i = 0; i < probes.size(); ++i) {
-      H1_RETURN_IF_ERROR(shallow.Time(probes[i], i, round, wait));
-      if (deep && !probes[i].shallow) H1_RETURN_IF_ERROR(deep->Time(probes[i], i, round, wait));
+  const std::vector<Probe>& all = probes.all();
+  for (int round = 0; round <= kRounds; ++round) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      H1_RETURN_IF_ERROR(shallow.Time(all[i], i, round, wait));
+      if (deep && !all[i].shallow) H1_RETURN_IF_ERROR(deep->Time(all[i], i, round, wait));
     }
   }
-  out.shallow = shallow.Seconds(probes.size());
-  if (deep) out.deep = deep->Seconds(probes.size());
+  out.shallow = shallow.Seconds(all.size());
+  if (deep) out.deep = deep->Seconds(all.size());
   return Status::Ok();
 }
 
@@ -155,7 +176,7 @@ Result<Times> TimeCopies(const ModelShape& shape, const MeasureRatesOptions& opt
     for (Times& one : all)
       threads.emplace_back([&] {
         const auto wait = [&] { barrier.arrive_and_wait(); };
-        one.status = TimeAll(source, shape, options.backend, probes.all(), wait, one);
+        one.status = TimeAll(source, shape, options.backend, probes, wait, one);
         barrier.arrive_and_drop();
       });
   }

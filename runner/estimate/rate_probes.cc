@@ -37,9 +37,7 @@ RateProbes::RateProbes(bool cpu, std::int64_t most, std::int64_t max_batch) {
 
 ForwardRates RateProbes::Rates(const ProbeTimes& times, std::int64_t layers) const {
   const std::vector<double>& shallow = times.shallow;
-  const auto whole = [&](std::size_t probe) {
-    return shallow[probe] + Layer(times, probe) * static_cast<double>(layers - 1);
-  };
+  const auto whole = [&](std::size_t probe) { return Whole(times, probe, layers); };
   const auto mixers = [&](std::size_t a, std::size_t b) {
     const double difference = probes_[a].shallow || probes_[b].shallow
                                   ? (shallow[a] - shallow[b]) * static_cast<double>(layers)
@@ -50,7 +48,7 @@ ForwardRates RateProbes::Rates(const ProbeTimes& times, std::int64_t layers) con
   rates.prompt_key = mixers(far_, near_) / static_cast<double>(probes_[far_].tokens * context_);
   rates.generated_key = mixers(far_step_, near_step_) / static_cast<double>(kSteps * context_);
   rates.prompt_segment = mixers(cut_, one_) / 7;
-  rates.asked_row = std::max(0.0, shallow[scored_] - shallow[one_]) / kScored;
+  rates.asked_row = AskedRow(times);
   for (const std::size_t probe : prompts_) {
     const auto tokens = static_cast<double>(probes_[probe].tokens);
     const double attention = rates.prompt_key * tokens * (tokens + 1) / 2;
@@ -65,17 +63,41 @@ ForwardRates RateProbes::Rates(const ProbeTimes& times, std::int64_t layers) con
 }
 
 /// Seconds of one layer more. Steps ask for every row, so they are layers and head,
-/// shallow = layer + head and deep = (1 + more) layer + share head. Prompts ask for one row,
-/// whose head is that of a single step.
+/// shallow = layer + shallow share head and deep = (1 + more) layer + deep share head. Prompts ask
+/// for one row, whose head is that of a single step.
 double RateProbes::Layer(const ProbeTimes& times, std::size_t probe) const {
   if (times.more == 0) return 0;
   const auto more = static_cast<double>(times.more);
   const double shallow = times.shallow[probe], deep = times.deep[probe];
-  if (probes_[probe].steps)
-    return std::max(0.0, deep - times.share * shallow) / (more + 1 - times.share);
-  const std::size_t single = steps_.front();
-  const double head = std::max(0.0, times.shallow[single] - Layer(times, single));
-  return std::max(0.0, deep - shallow + (1 - times.share) * head) / more;
+  if (probes_[probe].steps) {
+    const double heads = times.deep_share / times.shallow_share;
+    return std::max(0.0, deep - heads * shallow) / (more + 1 - heads);
+  }
+  const double heads = times.shallow_share - times.deep_share;
+  return std::max(0.0, deep - shallow + heads * Head(times, steps_.front())) / more;
+}
+
+/// Seconds of the whole head, for the rows of one of `steps_`.
+double RateProbes::Head(const ProbeTimes& times, std::size_t steps) const {
+  return std::max(0.0, times.shallow[steps] - Layer(times, steps)) / times.shallow_share;
+}
+
+/// Seconds in the whole model.
+double RateProbes::Whole(const ProbeTimes& times, std::size_t probe, std::int64_t layers) const {
+  const double head = Head(times, probes_[probe].steps ? probe : steps_.front());
+  return times.shallow[probe] + Layer(times, probe) * static_cast<double>(layers - 1) +
+         (1 - times.shallow_share) * head;
+}
+
+/// A row more costs in the head and in the last layer, which computes its products for asked rows
+/// alone: seen in one layer, with the part of the head that is not there from the largest step.
+double RateProbes::AskedRow(const ProbeTimes& times) const {
+  const double seen = std::max(0.0, times.shallow[scored_] - times.shallow[one_]) / kScored;
+  const std::size_t few = steps_.front(), many = steps_.back();
+  const auto rows = static_cast<double>(probes_[many].segments - probes_[few].segments);
+  if (rows <= 0) return seen;
+  const double head = std::max(0.0, Head(times, many) - Head(times, few)) / rows;
+  return seen + (1 - times.shallow_share) * head;
 }
 
 /// The place of a probe, which may have been there already.

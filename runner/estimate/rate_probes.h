@@ -18,12 +18,11 @@ struct Probe {
 };
 
 /// The probes' times, by place, in a model of one layer and, of those that are for it, in one of
-/// `more` more with a `share` of the words: a second head and embedding would take longer to make
-/// than all else.
+/// `more` more. Each has a share of the words: whole heads would take longer to make than all else.
 struct ProbeTimes {
   std::vector<double> shallow, deep;
   std::int64_t more = 0;
-  double share = 1;
+  double shallow_share = 1, deep_share = 1;
 };
 
 /// What is timed, and what the times mean. Pure arithmetic.
@@ -33,12 +32,18 @@ class RateProbes {
   RateProbes(bool cpu, std::int64_t most_tokens, std::int64_t max_batch);
 
   const std::vector<Probe>& all() const { return probes_; }
+  /// Of the words, that the model of one layer may have: the head's part of a time must be told
+  /// from the layer's.
+  double least_shallow_share() const { return steps_.size() > 1 ? 0.25 : 1; }
   /// For a model of so many layers.
   ForwardRates Rates(const ProbeTimes& times, std::int64_t layers) const;
 
  private:
   std::size_t Add(const Probe& probe);
   double Layer(const ProbeTimes& times, std::size_t probe) const;
+  double Head(const ProbeTimes& times, std::size_t steps) const;
+  double Whole(const ProbeTimes& times, std::size_t probe, std::int64_t layers) const;
+  double AskedRow(const ProbeTimes& times) const;
 
   std::vector<Probe> probes_;
   std::vector<std::size_t> prompts_, steps_;  // places in probes_

@@ -382,7 +382,8 @@ struct LinearCosts {
   ProbeTimes Time(const std::vector<Probe>& probes, std::int64_t vocab) const {
     ProbeTimes times;
     times.more = 2;
-    times.share = 0.0625;
+    times.shallow_share = 0.25;
+    times.deep_share = 0.0625;
     for (const Probe& probe : probes) {
       ForwardWork work;
       const std::int64_t rows = probe.segments * probe.tokens;
@@ -391,7 +392,7 @@ struct LinearCosts {
       const auto each = static_cast<double>(probe.tokens);
       work.prompt_keys =
           static_cast<double>(rows) * (static_cast<double>(probe.context) + (each + 1) / 2);
-      times.shallow.push_back(Of(work, 1, vocab));
+      times.shallow.push_back(Of(work, 1, vocab / 4));
       times.deep.push_back(probe.shallow ? -1e9 : Of(work, 3, vocab / 16));  // must not be read
     }
     return times;
@@ -400,15 +401,15 @@ struct LinearCosts {
 
 /// From two small models' times to what any Forward of the whole one takes.
 TEST(RateProbes, TwoSmallModelsTellAWhole) {
-  constexpr std::int64_t kLayers = 36, kVocab = 32768;
+  constexpr std::int64_t kLayers = 36, kVocab = 262144;
   const LinearCosts costs{1e-8, 2e-5, 1e-9};
   for (const bool cpu : {true, false}) {
     const RateProbes probes(cpu, 8192, 64);
     std::vector<Probe> all = probes.all();
     ProbeTimes times = costs.Time(all, kVocab);
     ForwardWork prompts;
-    prompts.prompt_tokens = 1000, prompts.prompt_segments = 3, prompts.asked_rows = 5;
-    prompts.prompt_keys = 3e5;
+    prompts.prompt_tokens = 150, prompts.prompt_segments = 3, prompts.asked_rows = 25;
+    prompts.prompt_keys = 3e4;
     ForwardWork steps;
     steps.generated = 20, steps.generated_keys = 20 * 700;
     const auto error = [&](const ForwardWork& work) {
@@ -417,8 +418,11 @@ TEST(RateProbes, TwoSmallModelsTellAWhole) {
     };
     EXPECT_LT(error(prompts), 2e-3) << cpu;
     EXPECT_LT(error(steps), 2e-3) << cpu;
-    times.share = 1;  // planted: the smaller head taken for a whole one
-    EXPECT_GT(error(steps), 0.02) << cpu;
+    times.deep_share = 0.25;  // planted: the smallest head taken for a larger one
+    EXPECT_GT(error(steps), 0.005) << cpu;
+    EXPECT_GT(error(prompts), 0.002) << cpu;
+    times.deep_share = 0.0625, times.shallow_share = 1;  // planted: a quarter taken for a whole
+    EXPECT_GT(error(steps), 0.005) << cpu;
     EXPECT_GT(error(prompts), 0.002) << cpu;
   }
 }
