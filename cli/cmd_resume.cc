@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <map>
 #include <memory>
 
 #include "cli/command.h"
@@ -72,8 +73,12 @@ Status Resume(const Options& options) {
                       PlanRun({variants, run_tasks, pending, StoredPrompts(*store), models,
                                arguments, store.get()}));
   PrintPlan(plan, db, stderr);
+  std::map<std::int64_t, VariantRow> by_id;
+  for (const VariantRow& variant : variants) by_id[variant.id] = variant;
+  H1_ASSIGN_OR_RETURN(const std::unique_ptr<WorkerPool> pool,
+                      StartWorkers(plan, by_id, models, arguments, db));
   return ExecuteLocally({*store, models, judge.ok() ? judge->get() : nullptr, run, identity,
-                         std::make_shared<const TaskSet>(std::move(loaded)), db, plan},
+                         std::make_shared<const TaskSet>(std::move(loaded)), db, plan, *pool},
                         arguments);
 }
 

@@ -1,6 +1,8 @@
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <set>
+#include <utility>
 
 #include "base/clock.h"
 #include "cli/command.h"
@@ -52,14 +54,17 @@ Result<RunPlan> PlanOf(const Plan& plan, const CheckpointModels& models,
 }
 
 /// Places in the plan become the ids that it was stored with.
-RunEstimate Stored(const RunEstimate& estimate, const Plan& plan) {
-  RunEstimate out = estimate;
-  out.cells.clear();
-  for (const auto& [place, cell] : estimate.cells) {
-    out.cells[{plan.variants[static_cast<std::size_t>(place.first)].id,
-               plan.tasks[static_cast<std::size_t>(place.second)].id}] = cell;
+void TakeStoredIds(const Plan& plan, RunPlan& run) {
+  const auto variant = [&](std::int64_t at) {
+    return plan.variants[static_cast<std::size_t>(at)].id;
+  };
+  const auto cells = std::exchange(run.estimate.cells, {});
+  for (const auto& [place, cell] : cells) {
+    run.estimate
+        .cells[{variant(place.first), plan.tasks[static_cast<std::size_t>(place.second)].id}] =
+        cell;
   }
-  return out;
+  for (std::int64_t& first : run.first_variants) first = variant(first);
 }
 
 /// The database of a dry run: read, if it is there.
@@ -120,13 +125,18 @@ Status RunSuite(const Options& options) {
   H1_ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, Store::Open(db, Store::Mode::kReadWrite));
   H1_ASSIGN_OR_RETURN(RunPlan run_plan, PlanOf(plan, models, arguments, store.get()));
   PrintPlan(run_plan, db, stderr);
+  // They start, and load, while the run is stored.
+  std::map<std::int64_t, VariantRow> by_place;
+  for (const VariantRow& variant : plan.variants) by_place.emplace(std::ssize(by_place), variant);
+  H1_ASSIGN_OR_RETURN(const std::unique_ptr<WorkerPool> pool,
+                      StartWorkers(run_plan, by_place, models, arguments, db));
   auto tasks = std::make_shared<TaskSet>();
   H1_ASSIGN_OR_RETURN(const std::int64_t run, StorePlan(*store, plan, *tasks));
-  run_plan.estimate = Stored(run_plan.estimate, plan);
+  TakeStoredIds(plan, run_plan);
   plan = Plan();
   H1_ASSIGN_OR_RETURN(const NamedRun named, FindRun(*store, std::to_string(run), db.string()));
   std::fprintf(stderr, "  run %s\n", named.name.c_str());
-  return ExecuteLocally({*store, models, judge.get(), run, identity, tasks, db, run_plan},
+  return ExecuteLocally({*store, models, judge.get(), run, identity, tasks, db, run_plan, *pool},
                         arguments);
 }
 

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <cstdlib>
 #include <memory>
 
 #include "base/json.h"
@@ -16,7 +17,7 @@ namespace {
 struct Options {
   std::string coordinator, name;
   std::int64_t parent = 0;
-  std::vector<std::string> checked;
+  std::vector<std::string> checked, early;
   EngineArguments engine;
 };
 
@@ -32,6 +33,12 @@ Status Work(const Options& options) {
     if (colon == std::string::npos)
       return InvalidArgument("--checked {}: expected STAMP:DIGEST", pair);
     worker.checked[pair.substr(0, colon)] = pair.substr(colon + 1);
+  }
+  if (!options.early.empty()) {
+    worker.early.set_path(options.early[0]);
+    worker.early.set_model_digest(options.early[1]);
+    worker.early.set_precision(options.early[2]);
+    worker.early.set_max_length(std::strtoll(options.early[3].c_str(), nullptr, 10));
   }
   if (!options.engine.memory.empty()) {
     H1_ASSIGN_OR_RETURN(worker.engine_options.memory_bytes,
@@ -59,6 +66,9 @@ const Command kWorker(
                      "Name of this worker, unique among the coordinator's; default: worker-PID");
       app.add_option("--parent", options->parent, "Die with this process")->group("");
       app.add_option("--checked", options->checked, "STAMP:DIGEST of a model's files")->group("");
+      app.add_option("--early", options->early, "PATH DIGEST PRECISION MAX_LENGTH to load at once")
+          ->expected(4)
+          ->group("");
       AddEngineArguments(app, options->engine);
       app.footer(
           "It ends by itself when the coordinator is silent for nine seconds (exit code 5) and "

@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/run_display.h"
-#include "cli/run_workers.h"
 #include "harness/coordinator/server.h"
 #include "harness/store/failpoint.h"
 #include "harness/store/run_names.h"
@@ -83,8 +82,7 @@ Json ResultJson(const v1::RunProgress& progress, const LocalRun& run,
 }
 
 /// Watches until the run has ended, and gives its last progress.
-Result<v1::RunProgress> Watch(const LocalRun& run, CoordinatorServer& server, WorkerPool& pool,
-                              RunDisplay& display) {
+Result<v1::RunProgress> Watch(const LocalRun& run, CoordinatorServer& server, RunDisplay& display) {
   double first_lease = -1;
   while (true) {
     H1_ASSIGN_OR_RETURN(v1::RunProgress progress, server.Progress(run.run));
@@ -97,8 +95,8 @@ Result<v1::RunProgress> Watch(const LocalRun& run, CoordinatorServer& server, Wo
     first_lease = progress.first_lease_seconds();
     display.Show(progress);
     if (g_interrupted != 0) return Status(StatusCode::kCancelled, "");
-    const Status status =
-        pool.Watch(Done(progress), [&](const std::string& worker) { server.WorkerLost(worker); });
+    const Status status = run.pool.Watch(
+        Done(progress), [&](const std::string& worker) { server.WorkerLost(worker); });
     if (!status.ok()) {
       const std::vector<std::string> failures = server.Failures();
       if (failures.empty()) return status;
@@ -157,6 +155,21 @@ Status PrintResult(const v1::RunProgress& progress, const LocalRun& run,
 
 }  // namespace
 
+Result<std::unique_ptr<WorkerPool>> StartWorkers(const RunPlan& plan,
+                                                 const std::map<std::int64_t, VariantRow>& variants,
+                                                 const CheckpointModels& models,
+                                                 const RunArguments& arguments,
+                                                 const std::filesystem::path& db) {
+  std::vector<std::string> words = WorkerArguments(arguments.engine);
+  for (const auto& [stamp, digest] : models.checked())
+    words.insert(words.end(), {"--checked", stamp + ":" + digest});
+  auto pool = std::make_unique<WorkerPool>(std::move(words), db.string() + ".workers.log");
+  std::vector<VariantRow> early;
+  for (const std::int64_t variant : plan.first_variants) early.push_back(variants.at(variant));
+  H1_RETURN_IF_ERROR(pool->Start(arguments.workers, early));
+  return pool;
+}
+
 Status ExecuteLocally(const LocalRun& run, const RunArguments& arguments) {
   CatchInterrupts();
   ServerOptions options;
@@ -166,22 +179,18 @@ Status ExecuteLocally(const LocalRun& run, const RunArguments& arguments) {
   const auto started = std::chrono::steady_clock::now();
   H1_RETURN_IF_ERROR(server->StartRun(run.run, run.identity, run.tasks, run.plan.estimate));
   Result<v1::RunProgress> end = Status(StatusCode::kInternal, "");
-  std::vector<std::string> words = WorkerArguments(arguments.engine);
-  for (const auto& [stamp, digest] : run.models.checked())
-    words.insert(words.end(), {"--checked", stamp + ":" + digest});
-  WorkerPool pool(server->address(), std::move(words), run.db.string() + ".workers.log");
-  H1_RETURN_IF_ERROR(pool.Start(arguments.workers));
+  run.pool.Meet(server->address(), run.plan.first_variants);
   {
     RunDisplay display(ParseDisplayMode(arguments.progress),
                        fmt::format("Ctrl-C pauses, `h1bench resume {}` goes on", run.run));
-    end = Watch(run, *server, pool, display);
+    end = Watch(run, *server, display);
   }
   const auto answered = std::chrono::steady_clock::now();
   if (end.ok())
-    pool.Dismiss();  // they end while the reports are made
+    run.pool.Dismiss();  // they end while the reports are made
   else
-    pool.Stop();   // they hand in what they have
-  server.reset();  // from here on the store is this thread's
+    run.pool.Stop();  // they hand in what they have
+  server.reset();     // from here on the store is this thread's
   if (end.ok()) return PrintResult(*end, run, arguments, started, answered);
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - started;
   (void)run.store.FinishRun(run.run, "running", wall.count(),

@@ -90,6 +90,9 @@ class Planner {
         shards_, plan_.workers, 0,
         [](const Shard& shard) { return static_cast<double>(shard.cost); },
         [](std::int64_t) { return 0.0; });
+    for (const Turn& turn : turns_)  // the first ones: a worker each
+      if (turn.worker == plan_.first_variants.size())
+        plan_.first_variants.push_back(turn.shard.variant_id);
     for (const VariantRow& variant : input_.variants) H1_RETURN_IF_ERROR(AddVariant(variant));
     if (rates_everywhere_) Simulate();
     return std::move(plan_);
@@ -126,7 +129,7 @@ class Planner {
           static_cast<double>(least.weights) / std::max(1.0, rates.pack_bytes_per_second) +
           rehearsal.probe_seconds();
     std::map<std::int64_t, Leases> leases = LeasesOf(row, model);
-    H1_RETURN_IF_ERROR(Rehearse(row, leases, rehearsal));
+    H1_RETURN_IF_ERROR(Rehearse(leases, rehearsal));
     for (const auto& [task, of_task] : leases)
       H1_RETURN_IF_ERROR(AddCell(row, *tasks_.at(task), of_task, variant));
     variant.memory = rehearsal.memory();
@@ -179,8 +182,7 @@ class Planner {
 
   /// Worker after worker, each with its leases of all tasks in the order in which it gets them:
   /// those under way together share Forwards and need their memory at the same time.
-  Status Rehearse(const VariantRow& row, const std::map<std::int64_t, Leases>& leases,
-                  Rehearsal& rehearsal) {
+  Status Rehearse(const std::map<std::int64_t, Leases>& leases, Rehearsal& rehearsal) {
     std::set<const Turn*> chosen;
     for (const auto& [task, of_task] : leases)
       chosen.insert(of_task.rehearsed.begin(), of_task.rehearsed.end());

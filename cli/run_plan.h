@@ -40,11 +40,12 @@ struct VariantPlan {
 };
 
 struct RunPlan {
-  std::vector<VariantPlan> variants;     // empty for the null engine
-  std::int64_t workers = 1, budget = 0;  // budget: bytes of one worker
-  RunEstimate estimate;                  // by the ids of the input
-  double measuring_seconds = 0;          // spent on rates that no database had
-  std::string no_estimate;               // why there is none, or empty
+  std::vector<VariantPlan> variants;         // empty for the null engine
+  std::int64_t workers = 1, budget = 0;      // budget: bytes of one worker
+  RunEstimate estimate;                      // by the ids of the input
+  std::vector<std::int64_t> first_variants;  // that the workers need first, by the input's ids
+  double measuring_seconds = 0;              // spent on rates that no database had
+  std::string no_estimate;                   // why there is none, or empty
 };
 
 struct PlanInput {

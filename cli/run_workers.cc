@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,39 +35,66 @@ std::vector<char*> Pointers(std::vector<std::string>& words) {
 
 }  // namespace
 
-WorkerPool::WorkerPool(std::string coordinator, std::vector<std::string> arguments,
-                       std::filesystem::path log)
-    : coordinator_(std::move(coordinator)),
-      arguments_(std::move(arguments)),
-      log_(std::move(log)) {}
+WorkerPool::WorkerPool(std::vector<std::string> arguments, std::filesystem::path log)
+    : arguments_(std::move(arguments)), log_(std::move(log)) {}
 
 WorkerPool::~WorkerPool() { Stop(); }
 
-Status WorkerPool::Start(std::int64_t count) {
+Status WorkerPool::Start(std::int64_t count, const std::vector<VariantRow>& early) {
   std::ofstream(log_, std::ios::trunc).flush();
-  for (std::int64_t i = 1; i <= count; ++i) {
-    slots_.push_back({"local-" + std::to_string(i)});
-    H1_RETURN_IF_ERROR(Spawn(slots_.back()));
+  for (std::int64_t i = 0; i < count; ++i) {
+    slots_.push_back({"local-" + std::to_string(i + 1)});
+    const bool loads = i < std::ssize(early);
+    H1_RETURN_IF_ERROR(Spawn(slots_.back(), loads ? &early[static_cast<std::size_t>(i)] : nullptr));
   }
   return Status::Ok();
 }
 
-Status WorkerPool::Spawn(Slot& slot) {
+void WorkerPool::Meet(const std::string& coordinator, const std::vector<std::int64_t>& early) {
+  coordinator_ = coordinator;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    const std::string line = fmt::format("{} {}\n", coordinator, i < early.size() ? early[i] : 0);
+    // One that is dead already is collected by Watch.
+    (void)send(slot.input, line.data(), line.size(), MSG_NOSIGNAL);
+    CloseInput(slot);
+  }
+}
+
+void WorkerPool::CloseInput(Slot& slot) {
+  if (slot.input >= 0) close(slot.input);
+  slot.input = -1;
+}
+
+Status WorkerPool::Spawn(Slot& slot, const VariantRow* early) {
+  const bool waits = coordinator_.empty();
   std::vector<std::string> words = {
-      "h1bench", "worker",  "--coordinator", coordinator_,
+      "h1bench", "worker",  "--coordinator", waits ? "-" : coordinator_,
       "--name",  slot.name, "--parent",      std::to_string(getpid())};
+  if (early != nullptr)
+    words.insert(words.end(), {"--early", early->model_path, early->model_digest, early->precision,
+                               std::to_string(early->max_length)});
   words.insert(words.end(), arguments_.begin(), arguments_.end());
+  int ends[2] = {-1, -1};
+  if (waits && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    return IoError("cannot start a worker: {}", std::strerror(errno));
+  slot.input = ends[0];
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  if (waits)
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDIN_FILENO);
+  else
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log_.c_str(),
                                    O_WRONLY | O_CREAT | O_APPEND, 0644);
   posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
   const int error =
       posix_spawn(&slot.pid, "/proc/self/exe", &actions, nullptr, Pointers(words).data(), environ);
   posix_spawn_file_actions_destroy(&actions);
+  if (ends[1] >= 0) close(ends[1]);
   if (error == 0) return Status::Ok();
   slot.pid = 0;
+  CloseInput(slot);
   return IoError("cannot start a worker: {} (its output would go to {})", std::strerror(error),
                  log_.string());
 }
@@ -122,6 +150,7 @@ void WorkerPool::Stop() {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
       }
     }
+    CloseInput(slot);
   }
 }
 

@@ -27,10 +27,13 @@ Life::Life(CoordinatorClient& client, v1::RegisterRequest identity, std::int64_t
   struct sigaction action = {};
   action.sa_handler = [](int) { g_terminated = 1; };
   sigaction(SIGTERM, &action, nullptr);
-  if (parent_ == 0) return;
-  signal(SIGINT, SIG_IGN);  // Ctrl-C goes to the whole group; the parent decides
+  if (parent_ != 0) signal(SIGINT, SIG_IGN);  // Ctrl-C goes to the whole group; the parent decides
+}
+
+void Life::DieWith(std::int64_t parent, const std::string& worker) {
+  if (parent == 0) return;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent_) End(identity_.worker_name(), "the parent is gone");
+  if (getppid() != parent) End(worker, "the parent is gone");
 }
 
 Life::~Life() {

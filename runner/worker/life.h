@@ -27,6 +27,8 @@ class Life {
   Life(CoordinatorClient& client, v1::RegisterRequest identity, std::int64_t parent);
   ~Life();
 
+  /// From now on this process dies with `parent`, which must live; 0: with nobody.
+  static void DieWith(std::int64_t parent, const std::string& worker);
   /// Registers and starts the heartbeats.
   Status Begin();
   /// Every answered call is a sign of the coordinator's life.

@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iostream>
+#include <optional>
+#include <sstream>
 #include <thread>
 #include <utility>
 
 #include "runner/engine/self_test.h"
 #include "runner/worker/client.h"
+#include "runner/worker/early_load.h"
 #include "runner/worker/identity.h"
 #include "runner/worker/life.h"
 #include "runner/worker/shift.h"
@@ -22,14 +26,16 @@ constexpr std::int64_t kForwardsAhead = 2;
 
 class Worker {
  public:
-  /// `self_test`: how the engine fared.
-  Worker(const WorkerOptions& options, const std::string& identity, const Status& self_test)
+  /// `self_test`: how the engine fared. `telemetry` may be null. All outlive it.
+  Worker(const WorkerOptions& options, const Meeting& meeting, const std::string& identity,
+         const Status& self_test, EarlyLoad& early, Telemetry* telemetry)
       : options_(options),
-        client_(options.coordinator),
+        client_(meeting.coordinator),
         incarnation_(RandomName()),
-        life_(client_, Registration(identity, self_test), options.parent) {
-    if (options.engine == "cuda") telemetry_ = Telemetry::Open();
-  }
+        life_(client_, Registration(identity, self_test), options.parent),
+        early_(early),
+        loaded_(meeting.variant),
+        telemetry_(telemetry) {}
 
   Status Run() {
     H1_RETURN_IF_ERROR(life_.Begin());
@@ -86,24 +92,25 @@ class Worker {
 
   Status Load(const v1::Variant& variant) {
     engine_.reset();  // the old weights go before the new ones come
-    ResetPeakMemory();
-    times_ = {};
-    watch_.Restart();
-    if (telemetry_) telemetry_->Reset();
     loaded_ = 0;
-    WorkerOptions watched = options_;
-    if (telemetry_)
-      watched.engine_options.on_forward = [this](Phase phase) { telemetry_->Enter(phase); };
-    H1_ASSIGN_OR_RETURN(engine_, LoadVariant(variant, watched));
-    H1_ASSIGN_OR_RETURN(probe_, engine_->Probe());
+    std::optional<Result<LoadedEngine>> loaded = early_.Take(variant);
+    if (!loaded) {
+      ResetPeakMemory();
+      if (telemetry_ != nullptr) telemetry_->Reset();
+      loaded = LoadAndProbe(variant, options_);
+    }
+    H1_RETURN_IF_ERROR(loaded->status());
+    engine_ = std::move((*loaded)->engine);
+    probe_ = (*loaded)->probe;
     loaded_ = variant.id();
-    watch_.Spend(times_.load);
+    times_ = {.load = (*loaded)->seconds};
+    watch_.Restart();
     return Status::Ok();
   }
 
   Status Work(v1::LeaseResponse lease) {
     life_.Hold(lease.lease_id());
-    if (loaded_ != lease.variant().id()) {
+    if (engine_ == nullptr || loaded_ != lease.variant().id()) {
       H1_RETURN_IF_ERROR(Load(lease.variant()));
       // Before anything else: a worker that is refused for its probe has wasted nobody's time.
       v1::SubmitRequest proof = Envelope();
@@ -119,8 +126,8 @@ class Worker {
   }
 
   Result<Shift::Context> ContextFor(const v1::Variant& variant) {
-    Shift::Context context{client_, life_, *engine_,         Envelope(), Ask(),
-                           1,       0,     telemetry_.get(), times_,     watch_};
+    Shift::Context context{client_, life_, *engine_,   Envelope(), Ask(),
+                           1,       0,     telemetry_, times_,     watch_};
     if (options_.engine == "null") return context;
     H1_ASSIGN_OR_RETURN(const EngineOptions options,
                         OptionsForVariant(options_.engine_options, options_.engine,
@@ -156,10 +163,11 @@ class Worker {
   CoordinatorClient client_;
   std::string incarnation_;
   Life life_;
+  EarlyLoad& early_;
   std::unique_ptr<Engine> engine_;
-  std::int64_t loaded_ = 0;
-  std::string probe_;                     // the loaded variant's
-  std::unique_ptr<Telemetry> telemetry_;  // null: no GPU, or no NVML
+  std::int64_t loaded_ = 0;  // a variant; before there is an engine, the one that is loaded early
+  std::string probe_;        // the loaded variant's
+  Telemetry* telemetry_;     // null: no GPU, or no NVML
   WorkTimes times_;
   StopWatch watch_;
 };
@@ -175,9 +183,38 @@ Status TestEngine(const WorkerOptions& options) {
 
 }  // namespace
 
-Status RunWorker(const WorkerOptions& options) {
+Result<Meeting> ReadMeeting(std::istream& in) {
+  Meeting meeting;
+  if (std::string line; std::getline(in, line)) {
+    std::istringstream words(line);
+    if (!(words >> meeting.coordinator >> meeting.variant) || meeting.variant < 0)
+      return InvalidArgument(
+          "standard input: \"{:.80}\", expected HOST:PORT and a variant's number", line);
+    return meeting;
+  }
+  return Unavailable("standard input ended before it named a coordinator: there is no run");
+}
+
+Status RunWorker(const WorkerOptions& given) {
+  Life::DieWith(given.parent, given.name);
+  WorkerOptions options = given;
   H1_ASSIGN_OR_RETURN(const std::string identity, EngineIdentity(options.engine));
-  return Worker(options, identity, TestEngine(options)).Run();
+  const Status self_test = TestEngine(options);
+  std::unique_ptr<Telemetry> telemetry;
+  if (options.engine == "cuda") telemetry = Telemetry::Open();
+  if (telemetry)
+    options.engine_options.on_forward = [&telemetry](Phase phase) { telemetry->Enter(phase); };
+  EarlyLoad early;
+  if (self_test.ok() && !options.early.path().empty()) {
+    options.early.set_identity(identity);
+    ResetPeakMemory();
+    early.Begin(options.early, options);
+  }
+  Meeting meeting{options.coordinator};
+  if (options.coordinator == "-") {
+    H1_ASSIGN_OR_RETURN(meeting, ReadMeeting(std::cin));
+  }
+  return Worker(options, meeting, identity, self_test, early, telemetry.get()).Run();
 }
 
 }  // namespace h1bench

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <istream>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,7 +15,7 @@
 namespace h1bench {
 
 struct WorkerOptions {
-  std::string coordinator;     // HOST:PORT
+  std::string coordinator;     // HOST:PORT; "-": standard input tells it (ReadMeeting)
   std::string name;            // unique among the coordinator's workers
   std::string engine = "cpu";  // a device's name, or "null"
   EngineOptions engine_options;
@@ -24,7 +25,17 @@ struct WorkerOptions {
   /// Digests of folders that somebody on this machine read, by their FolderStamp: files that are
   /// still the same are not read twice.
   std::map<std::string, std::string> checked;
+  /// Loaded at once, before the coordinator is known and a lease asks for it; no path: none.
+  v1::Variant early;
 };
+
+/// Where a worker that was started before there was a run is to go.
+struct Meeting {
+  std::string coordinator;   // HOST:PORT
+  std::int64_t variant = 0;  // id of the one that it has loaded early; 0: none
+};
+/// A line "HOST:PORT ID". kUnavailable when it ends before: there is no run.
+Result<Meeting> ReadMeeting(std::istream& in);
 
 /// The engine proves itself (runner/engine/self_test.h); one that fails tells the coordinator,
 /// which refuses it. Then asks for leases and answers them until the coordinator says that no work

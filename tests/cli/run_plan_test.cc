@@ -133,6 +133,7 @@ TEST_F(RunPlanTest, WhatCannotFitIsRefusedWithWhatWould) {
   Program list(folder_, "list", {"watch", "--db", Path("r.db"), "--json"});
   EXPECT_NE(list.Wait(), 0);
   EXPECT_NE(list.err().find("holds no run yet"), std::string::npos) << list.err();
+  EXPECT_FALSE(std::filesystem::exists(Path("r.db.workers.log")));  // no worker, no model
 }
 
 TEST_F(RunPlanTest, TheMachineIsMeasuredOnceADatabase) {
