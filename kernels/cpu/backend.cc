@@ -76,19 +76,27 @@ class CpuBackend final : public Backend {
     const LayerContext context{shape_, slots_.layout(), model_, Kernels(), work_, batch};
     FillAngles(context);
     Embed(context);
-    Norm(context, model_.layers.front().input_norm, batch.rows());
     for (std::int64_t i = 0; i < shape_.layers; ++i) {
-      const PackedLayer& layer = model_.layers[static_cast<std::size_t>(i)];
-      Mix(context, i);
-      const bool last = i + 1 == shape_.layers;
-      if (last) KeepAskedRows(context);
-      const std::int64_t rows = last ? static_cast<std::int64_t>(batch.asked.size()) : batch.rows();
-      AddMixed(context, layer, rows);
-      AddMlp(context, layer,
-             last ? nullptr : &model_.layers[static_cast<std::size_t>(i) + 1].input_norm, rows);
+      PointAtLayer(batch, slots_.layout(), i, work_.kv_scratch.data());
+      for (const RowBlock& block : batch.blocks) ComputeLayer(context, block, i);
     }
     FinishBatch(batch);
     return AnswerRows(context);
+  }
+
+  /// A block's rows through a layer. A lone block's rows are normed for the next layer while they
+  /// are at hand.
+  void ComputeLayer(const LayerContext& context, const RowBlock& block, std::int64_t index) {
+    const PackedLayer& layer = model_.layers[static_cast<std::size_t>(index)];
+    const bool last = index + 1 == shape_.layers, alone = context.batch.blocks.size() == 1;
+    RowRange rows{block.first_row, block.rows};
+    if (index == 0 || !alone) Norm(context, layer.input_norm, rows);
+    Mix(context, block, index);
+    if (last) rows = KeepAskedRows(context, block);
+    AddMixed(context, layer, rows);
+    const bool norm = alone && !last;
+    AddMlp(context, layer,
+           norm ? &model_.layers[static_cast<std::size_t>(index) + 1].input_norm : nullptr, rows);
   }
 
   /// More than the plan's share is needed only by calls with very many segments that ask for no

@@ -22,16 +22,39 @@ struct BatchSegment {
   std::vector<std::byte*> blocks;
 };
 
+/// The rows of one segment that lie in one block of rows.
+struct BatchPiece {
+  const BatchSegment* segment;
+  std::int64_t first;      // counted from the segment's first row
+  std::int64_t row, rows;  // counted from the block's first row
+  std::int64_t position() const { return segment->position + first; }
+  bool begins() const { return first == 0; }
+  bool ends() const { return first + rows == segment->rows; }
+};
+
+/// Rows that go through all of a layer before the next ones do, so that what stands between two
+/// stages stays in a cache.
+struct RowBlock {
+  std::int64_t index, first_row, rows;
+  std::vector<BatchPiece> pieces;
+  std::vector<std::int32_t> piece_of;           // per row
+  std::int64_t first_asked = 0, asked_end = 0;  // its part of Batch::asked
+};
+
 /// A checked Forward: rows are the tokens of all segments, one after the other.
 struct Batch {
   std::vector<BatchSegment> segments;
-  std::vector<std::int32_t> ids, segment_of;  // per row
-  std::vector<std::int64_t> positions;        // per row
-  std::vector<std::int64_t> asked;            // rows with a query, increasing
-  std::vector<const RowQuery*> queries;       // of each asked row
-  std::int64_t scratch_blocks = 0;            // KV blocks of !keep segments
+  std::vector<RowBlock> blocks;
+  std::vector<std::int32_t> ids;         // per row
+  std::vector<std::int64_t> positions;   // per row
+  std::vector<std::int64_t> asked;       // rows with a query, increasing
+  std::vector<const RowQuery*> queries;  // of each asked row
+  std::int64_t scratch_blocks = 0;       // KV blocks of !keep segments
   std::int64_t rows() const { return static_cast<std::int64_t>(ids.size()); }
 };
+
+/// Rows of one block at most.
+inline constexpr std::int64_t kBlockRows = 384;
 
 /// Lays out checked segments and makes room in their slots.
 Batch MakeBatch(std::span<const Segment> segments, Slots& slots);

@@ -22,13 +22,11 @@ RowResult Answer(const LayerContext& c, const RowQuery& query, float* logits) {
 
 std::vector<RowResult> AnswerRows(const LayerContext& c) {
   const auto rows = static_cast<std::int64_t>(c.batch.asked.size());
-  const std::int64_t d = c.shape.hidden;
   std::vector<RowResult> results(static_cast<std::size_t>(rows));
-  Norm(c, c.model.final_norm, rows);
   for (std::int64_t first = 0; first < rows; first += kHeadRows) {
     const std::int64_t count = std::min(kHeadRows, rows - first);
-    c.model.head.Run(c.work.act.data() + first * d * ActBytes(c.model.kind), c.work.logits.floats(),
-                     count);
+    Norm(c, c.model.final_norm, {first, count});
+    c.model.head.Run(c.work.act.data(), c.work.logits.floats(), count);
     ParallelFor(count, [&](std::int64_t i) {
       const auto at = static_cast<std::size_t>(first + i);
       results[at] = Answer(c, *c.batch.queries[at], c.work.logits.floats() + i * c.shape.vocab);

@@ -14,20 +14,22 @@ const float* OrNull(const std::vector<float>& values) {
   return values.empty() ? nullptr : values.data();
 }
 
-void NormRow(const LayerContext& c, const std::vector<float>& weight, std::int64_t row) {
+/// Row `i` of the range.
+void NormRow(const LayerContext& c, const std::vector<float>& weight, RowRange rows,
+             std::int64_t i) {
   const std::int64_t d = c.shape.hidden;
-  c.kernels.rms_norm(c.work.x.floats() + row * d, weight.data(), d, c.shape.norm_eps, c.model.kind,
-                     c.work.act.data() + row * d * ActBytes(c.model.kind));
+  c.kernels.rms_norm(c.work.x.floats() + (rows.first + i) * d, weight.data(), d, c.shape.norm_eps,
+                     c.model.kind, c.work.act.data() + i * d * ActBytes(c.model.kind));
 }
 
 /// work.x += work.out * scale + bias; then, while the row is in a cache, its norm into work.act.
 void AddOut(const LayerContext& c, float scale, const std::vector<float>& bias,
-            const std::vector<float>* norm, std::int64_t rows) {
+            const std::vector<float>* norm, RowRange rows) {
   const std::int64_t d = c.shape.hidden;
-  ParallelRows(rows, [&](std::int64_t row) {
-    c.kernels.add_scaled(c.work.x.floats() + row * d, c.work.out.floats() + row * d, scale,
-                         OrNull(bias), d);
-    if (norm != nullptr) NormRow(c, *norm, row);
+  ParallelRows(rows.count, [&](std::int64_t i) {
+    c.kernels.add_scaled(c.work.x.floats() + (rows.first + i) * d, c.work.out.floats() + i * d,
+                         scale, OrNull(bias), d);
+    if (norm != nullptr) NormRow(c, *norm, rows, i);
   });
 }
 
@@ -57,51 +59,53 @@ void Embed(const LayerContext& c) {
   });
 }
 
-void Norm(const LayerContext& c, const std::vector<float>& weight, std::int64_t rows) {
-  ParallelRows(rows, [&](std::int64_t row) { NormRow(c, weight, row); });
+void Norm(const LayerContext& c, const std::vector<float>& weight, RowRange rows) {
+  ParallelRows(rows.count, [&](std::int64_t i) { NormRow(c, weight, rows, i); });
 }
 
-void Mix(const LayerContext& c, std::int64_t layer) {
+void Mix(const LayerContext& c, const RowBlock& block, std::int64_t layer) {
   const PackedLayer& weights = c.model.layers[static_cast<std::size_t>(layer)];
-  weights.in.Run(c.work.act.data(), c.work.wide.floats(), c.batch.rows());
-  PointAtLayer(c.batch, c.layout, layer, c.work.kv_scratch.data());
-  ScaleAndRotate(c, weights);
-  Convolve(c, weights, layer);
-  ScanAndAttend(c, weights, layer);
-  Gate(c, weights);
+  weights.in.Run(c.work.act.data(), c.work.wide.floats(), block.rows);
+  ScaleAndRotate(c, block, weights);
+  Convolve(c, block, weights, layer);
+  ScanAndAttend(c, block, weights, layer);
+  Gate(c, block, weights);
 }
 
-void AddMixed(const LayerContext& c, const PackedLayer& layer, std::int64_t rows) {
-  layer.out.Run(c.work.act.data(), c.work.out.floats(), rows);
+void AddMixed(const LayerContext& c, const PackedLayer& layer, RowRange rows) {
+  layer.out.Run(c.work.act.data(), c.work.out.floats(), rows.count);
   AddOut(c, 1.0F, layer.out_bias, &layer.ff_norm, rows);
 }
 
 void AddMlp(const LayerContext& c, const PackedLayer& layer, const std::vector<float>* next_norm,
-            std::int64_t rows) {
+            RowRange rows) {
   const std::int64_t width = c.shape.intermediate;
-  layer.gate_up.Run(c.work.act.data(), c.work.wide.floats(), rows);
-  ParallelRows(rows, [&](std::int64_t row) {
+  layer.gate_up.Run(c.work.act.data(), c.work.wide.floats(), rows.count);
+  ParallelRows(rows.count, [&](std::int64_t row) {
     const float* gate = c.work.wide.floats() + row * 2 * width;
     c.kernels.swiglu(gate, gate + width, OrNull(layer.gate_bias), OrNull(layer.up_bias),
                      c.shape.mlp_multipliers[0], width, c.model.kind,
                      c.work.act.data() + row * width * ActBytes(c.model.kind));
   });
-  layer.down.Run(c.work.act.data(), c.work.out.floats(), rows);
+  layer.down.Run(c.work.act.data(), c.work.out.floats(), rows.count);
   AddOut(c, c.shape.mlp_multipliers[1], layer.down_bias, next_norm, rows);
 }
 
-void KeepAskedRows(const LayerContext& c) {
+RowRange KeepAskedRows(const LayerContext& c, const RowBlock& block) {
   const std::int64_t x_bytes = c.shape.hidden * 4;
   const std::int64_t act_bytes =
       (c.shape.ssm_inner + c.shape.query_rows()) * ActBytes(c.model.kind);
-  for (std::size_t i = 0; i < c.batch.asked.size(); ++i) {
-    const std::int64_t from = c.batch.asked[i], to = static_cast<std::int64_t>(i);
-    if (from == to) continue;
-    std::memmove(c.work.x.data() + to * x_bytes, c.work.x.data() + from * x_bytes,
-                 static_cast<std::size_t>(x_bytes));
-    std::memmove(c.work.act.data() + to * act_bytes, c.work.act.data() + from * act_bytes,
-                 static_cast<std::size_t>(act_bytes));
+  const auto move = [](Buffer& rows, std::int64_t from, std::int64_t to, std::int64_t bytes) {
+    if (from == to) return;
+    std::memcpy(rows.data() + to * bytes, rows.data() + from * bytes,
+                static_cast<std::size_t>(bytes));
+  };
+  for (std::int64_t i = block.first_asked; i < block.asked_end; ++i) {
+    const std::int64_t row = c.batch.asked[static_cast<std::size_t>(i)];
+    move(c.work.x, row, i, x_bytes);
+    move(c.work.act, row - block.first_row, i - block.first_asked, act_bytes);
   }
+  return {block.first_asked, block.asked_end - block.first_asked};
 }
 
 }  // namespace h1bench::cpu

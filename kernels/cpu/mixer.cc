@@ -10,24 +10,9 @@
 namespace h1bench::cpu {
 namespace {
 
-/// softplus as FALCON_H1.md 4.3: the identity above 20.
-float Softplus(float x) {
-  return x > 20.0F ? x : static_cast<float>(std::log1p(std::exp(static_cast<double>(x))));
-}
-
-void TimeSteps(const LayerContext& c, const PackedLayer& w, const float* raw, std::int64_t row) {
-  const std::int64_t heads = c.shape.ssm_heads;
-  float* dt = c.work.dt.floats() + row * heads;
-  float* decay = c.work.decay.floats() + row * heads;
-  for (std::int64_t h = 0; h < heads; ++h) {
-    const auto i = static_cast<std::size_t>(h);
-    const float value = Softplus(raw[h] + w.dt_bias[i]);
-    dt[h] = value < c.shape.dt_min   ? c.shape.dt_min
-            : value > c.shape.dt_max ? c.shape.dt_max
-                                     : value;
-    decay[h] = dt[h] * w.a[i];
-  }
-  c.kernels.exp(decay, heads, decay);
+/// How the columns from `column` on are read from the wide product's result.
+InAffine AffineAt(const PackedLayer& w, std::int64_t column) {
+  return {w.in_scale.data() + column, w.in_bias.empty() ? nullptr : w.in_bias.data() + column};
 }
 
 /// NeoX pairing: element i turns with element i + hd / 2.
@@ -54,46 +39,79 @@ void StoreKv(const float* k, const float* v, std::int64_t hd, std::int64_t lane,
   for (std::int64_t i = 0; i < padded; ++i) values[i * step + 1] = T{};
 }
 
-void AppendKv(const LayerContext& c, const float* k, const float* v, std::int64_t row) {
-  const std::int64_t position = c.batch.positions[static_cast<std::size_t>(row)],
-                     hd = c.shape.head_dim, lane = position % kKvBlock;
-  const BatchSegment& segment =
-      c.batch.segments[static_cast<std::size_t>(c.batch.segment_of[static_cast<std::size_t>(row)])];
-  const bool last = row + 1 == segment.first_row + segment.rows;
-  std::byte* block = segment.blocks[static_cast<std::size_t>(position / kKvBlock)];
-  for (std::int64_t h = 0; h < c.shape.kv_heads; ++h, block += c.layout.kv_block_bytes) {
+const BatchPiece& PieceOf(const RowBlock& block, std::int64_t row) {
+  return block.pieces[static_cast<std::size_t>(block.piece_of[static_cast<std::size_t>(row)])];
+}
+
+void AppendKv(const LayerContext& c, const RowBlock& block, const float* k, const float* v,
+              std::int64_t row) {
+  const BatchPiece& piece = PieceOf(block, row);
+  const std::int64_t position = piece.position() + row - piece.row, hd = c.shape.head_dim,
+                     lane = position % kKvBlock;
+  // Later blocks write on, but before that the rows of this one are multiplied.
+  const bool last = row + 1 == piece.row + piece.rows;
+  std::byte* to = piece.segment->blocks[static_cast<std::size_t>(position / kKvBlock)];
+  for (std::int64_t h = 0; h < c.shape.kv_heads; ++h, to += c.layout.kv_block_bytes) {
     if (c.layout.kv_bf16) {
       StoreKv(k + h * hd, v + h * hd, hd, lane, c.kernels.kv_step, last,
-              reinterpret_cast<std::uint16_t*>(block), ToBf16);
+              reinterpret_cast<std::uint16_t*>(to), ToBf16);
     } else {
-      StoreKv(k + h * hd, v + h * hd, hd, lane, 1, last, reinterpret_cast<float*>(block),
+      StoreKv(k + h * hd, v + h * hd, hd, lane, 1, last, reinterpret_cast<float*>(to),
               [](float value) { return value; });
     }
   }
 }
 
-const float* Tail(const LayerContext& c, const Buffer& state, std::int64_t layer) {
-  return state.floats() + c.layout.layers * c.layout.ssm_floats + layer * c.layout.tail_floats;
+/// One layer's SSM state and conv tail, where a piece finds them (null: zeros) or leaves them
+/// (null: nowhere).
+struct LayerState {
+  float *ssm, *tail;
+};
+
+LayerState InSlot(const LayerContext& c, const Buffer* state, std::int64_t layer) {
+  if (state == nullptr) return {nullptr, nullptr};
+  return {state->floats() + layer * c.layout.ssm_floats,
+          state->floats() + c.layout.layers * c.layout.ssm_floats + layer * c.layout.tail_floats};
 }
 
-/// The conv input of row `row` of a segment; negative rows lie in the tail, null before the
-/// sequence began.
-const float* ConvInput(const LayerContext& c, const BatchSegment& s, std::int64_t row,
+/// What a segment that goes on in the next block leaves there. Two of them, as in one block one
+/// segment may end that began before and another begin.
+LayerState Carried(const LayerContext& c, std::int64_t block) {
+  float* const begin = c.work.carried.floats() + block % 2 * c.layout.layer_floats();
+  return {begin, begin + c.layout.ssm_floats};
+}
+
+LayerState StateBefore(const LayerContext& c, const RowBlock& block, const BatchPiece& piece,
                        std::int64_t layer) {
+  return piece.begins() ? InSlot(c, piece.segment->state_in.get(), layer)
+                        : Carried(c, block.index - 1);
+}
+
+LayerState StateAfter(const LayerContext& c, const RowBlock& block, const BatchPiece& piece,
+                      std::int64_t layer) {
+  return piece.ends() ? InSlot(c, piece.segment->state_out.get(), layer) : Carried(c, block.index);
+}
+
+/// The conv input of row `row` of a piece, as the product left it; negative rows lie in the tail,
+/// null before the sequence began.
+const float* ConvInput(const LayerContext& c, const BatchPiece& piece, const float* tail,
+                       std::int64_t row) {
   const InColumns at(c.shape);
-  if (row >= 0) return c.work.wide.floats() + (s.first_row + row) * at.total + at.x;
-  if (s.state_in == nullptr) return nullptr;
-  return Tail(c, *s.state_in, layer) + (row + c.shape.conv_taps - 1) * c.shape.conv_channels();
+  if (row >= 0) return c.work.wide.floats() + (piece.row + row) * at.total + at.x;
+  if (piece.position() + row < 0) return nullptr;
+  return tail + (row + c.shape.conv_taps - 1) * c.shape.conv_channels();
 }
 
 /// The last K - 1 conv inputs become the tail. In place it only moves rows towards the front, in
 /// that order.
-void StoreTail(const LayerContext& c, const BatchSegment& s, std::int64_t layer) {
-  if (s.state_out == nullptr) return;
+void StoreTail(const LayerContext& c, const RowBlock& block, const BatchPiece& piece,
+               std::int64_t layer) {
+  float* to = StateAfter(c, block, piece, layer).tail;
+  if (to == nullptr) return;
+  const float* const tail = StateBefore(c, block, piece, layer).tail;
   const std::int64_t channels = c.shape.conv_channels(), rows = c.shape.conv_taps - 1;
-  auto* to = const_cast<float*>(Tail(c, *s.state_out, layer));
   for (std::int64_t i = 0; i < rows; ++i, to += channels) {
-    const float* from = ConvInput(c, s, s.rows - rows + i, layer);
+    const float* from = ConvInput(c, piece, tail, piece.rows - rows + i);
     if (from == nullptr) {
       std::memset(to, 0, static_cast<std::size_t>(channels) * 4);
     } else if (from != to) {
@@ -106,16 +124,18 @@ float* ThreadScratch(const LayerContext& c) {
   return reinterpret_cast<float*>(c.work.per_thread.data() + ThreadIndex() * c.work.thread_bytes);
 }
 
-void ScanHead(const LayerContext& c, const PackedLayer& w, const BatchSegment& s,
-              std::int64_t layer, std::int64_t h) {
+void ScanHead(const LayerContext& c, const RowBlock& block, const PackedLayer& w,
+              const BatchPiece& piece, std::int64_t layer, std::int64_t h) {
   const ModelShape& m = c.shape;
-  const std::int64_t channels = m.conv_channels(), row = s.first_row;
+  const std::int64_t channels = m.conv_channels(), row = piece.row;
   const std::int64_t group = h / (m.ssm_heads / m.ssm_groups);
   const float* conv = c.work.conv.floats() + row * channels;
-  const std::int64_t at = layer * c.layout.ssm_floats + h * c.layout.head_floats;
+  const std::int64_t at = h * c.layout.head_floats;
+  const float* before = StateBefore(c, block, piece, layer).ssm;
+  float* after = StateAfter(c, block, piece, layer).ssm;
   SsdArgs args{};
-  args.state_in = s.state_in == nullptr ? nullptr : s.state_in->floats() + at;
-  args.state_out = s.state_out == nullptr ? nullptr : s.state_out->floats() + at;
+  args.state_in = before == nullptr ? nullptr : before + at;
+  args.state_out = after == nullptr ? nullptr : after + at;
   args.x = conv + h * m.ssm_head_dim;
   args.b = conv + m.ssm_inner + group * m.ssm_state;
   args.c = args.b + m.ssm_groups * m.ssm_state;
@@ -126,28 +146,28 @@ void ScanHead(const LayerContext& c, const PackedLayer& w, const BatchSegment& s
   args.d_skip = w.d_skip[static_cast<std::size_t>(h)];
   args.y = c.work.y.floats() + row * m.ssm_inner + h * m.ssm_head_dim;
   args.y_stride = m.ssm_inner;
-  args.tokens = s.rows;
+  args.tokens = piece.rows;
   args.head_dim = m.ssm_head_dim;
   args.state = m.ssm_state;
   args.scratch = ThreadScratch(c);
   c.kernels.ssd(args);
 }
 
-void Attend(const LayerContext& c, const BatchSegment& s, std::int64_t kv_head,
+void Attend(const LayerContext& c, const BatchPiece& piece, std::int64_t kv_head,
             std::int64_t first) {
   const ModelShape& m = c.shape;
   const InColumns at(m);
-  const std::int64_t group = m.heads / m.kv_heads, row = s.first_row + first;
-  std::vector<const void*> blocks(s.blocks.size());
+  const std::int64_t group = m.heads / m.kv_heads, row = piece.row + first;
+  std::vector<const void*> blocks(piece.segment->blocks.size());
   for (std::size_t i = 0; i < blocks.size(); ++i)
-    blocks[i] = s.blocks[i] + kv_head * c.layout.kv_block_bytes;
+    blocks[i] = piece.segment->blocks[i] + kv_head * c.layout.kv_block_bytes;
   AttentionArgs args{};
   args.q = c.work.wide.floats() + row * at.total + at.q + kv_head * group * m.head_dim;
   args.q_stride = at.total;
-  args.rows = std::min(kQueryRows, s.rows - first);
+  args.rows = std::min(kQueryRows, piece.rows - first);
   args.heads = group;
   args.head_dim = m.head_dim;
-  args.first_position = s.position + first;
+  args.first_position = piece.position() + first;
   args.blocks = blocks.data();
   args.kv_bf16 = c.layout.kv_bf16;
   args.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(m.head_dim)));
@@ -162,7 +182,7 @@ void Attend(const LayerContext& c, const BatchSegment& s, std::int64_t kv_head,
 }
 
 struct Task {
-  const BatchSegment* segment;
+  const BatchPiece* piece;
   std::int64_t head;   // the first SSM head, kv head, or -1: the conv tail
   std::int64_t first;  // first row of an attention task; -1: not one
   std::int64_t heads;  // SSM heads
@@ -171,87 +191,90 @@ struct Task {
 /// SSM heads of one task: neighbours when there are plenty and each has few tokens, because then
 /// the time goes into reading states, and one long stretch of memory is read faster than two short
 /// ones by two cores.
-std::int64_t HeadsOfTask(const LayerContext& c) {
-  const auto segments = static_cast<std::int64_t>(c.batch.segments.size());
+std::int64_t HeadsOfTask(const LayerContext& c, const RowBlock& block) {
+  const auto pieces = static_cast<std::int64_t>(block.pieces.size());
   const std::int64_t threads = CurrentPool() == nullptr ? 1 : CurrentPool()->threads();
-  const bool plenty = segments * c.shape.ssm_heads >= 32 * threads;
-  return plenty && c.batch.rows() <= 4 * segments ? 4 : 1;
+  const bool plenty = pieces * c.shape.ssm_heads >= 32 * threads;
+  return plenty && block.rows <= 4 * pieces ? 4 : 1;
 }
 
 /// Long attention tasks first, so that no thread is left with one at the end.
-std::vector<Task> Tasks(const LayerContext& c) {
+std::vector<Task> Tasks(const LayerContext& c, const RowBlock& block) {
   std::vector<Task> tasks;
-  const std::int64_t heads = HeadsOfTask(c);
-  for (const BatchSegment& s : c.batch.segments) {
-    for (std::int64_t first = (s.rows - 1) / kQueryRows * kQueryRows; first >= 0;
+  const std::int64_t heads = HeadsOfTask(c, block);
+  for (const BatchPiece& piece : block.pieces) {
+    for (std::int64_t first = (piece.rows - 1) / kQueryRows * kQueryRows; first >= 0;
          first -= kQueryRows) {
-      for (std::int64_t h = 0; h < c.shape.kv_heads; ++h) tasks.push_back({&s, h, first, 0});
+      for (std::int64_t h = 0; h < c.shape.kv_heads; ++h) tasks.push_back({&piece, h, first, 0});
     }
   }
-  for (const BatchSegment& s : c.batch.segments) {
+  for (const BatchPiece& piece : block.pieces) {
     for (std::int64_t h = 0; h < c.shape.ssm_heads; h += heads)
-      tasks.push_back({&s, h, -1, std::min(heads, c.shape.ssm_heads - h)});
-    tasks.push_back({&s, -1, -1, 0});
+      tasks.push_back({&piece, h, -1, std::min(heads, c.shape.ssm_heads - h)});
+    tasks.push_back({&piece, -1, -1, 0});
   }
   return tasks;
 }
 
 }  // namespace
 
-void ScaleAndRotate(const LayerContext& c, const PackedLayer& w) {
-  const InColumns at(c.shape);
-  const std::int64_t half = c.shape.head_dim / 2, hd = c.shape.head_dim;
-  ParallelRows(c.batch.rows(), [&](std::int64_t row) {
+void ScaleAndRotate(const LayerContext& c, const RowBlock& block, const PackedLayer& w) {
+  const ModelShape& m = c.shape;
+  const InColumns at(m);
+  const InAffine in = AffineAt(w, at.dt);  // what lies before is scaled by those who read it
+  const std::int64_t half = m.head_dim / 2, hd = m.head_dim, heads = m.ssm_heads;
+  ParallelRows(block.rows, [&](std::int64_t row) {
     float* u = c.work.wide.floats() + row * at.total;
-    c.kernels.affine(u, w.in_scale.data(), w.in_bias.empty() ? nullptr : w.in_bias.data(),
-                     at.total);
-    const float* cos = c.work.cos.floats() + row * half;
-    const float* sin = c.work.sin.floats() + row * half;
+    c.kernels.affine(u + at.dt, in.scale, in.bias, at.total - at.dt);
+    const float* cos = c.work.cos.floats() + (block.first_row + row) * half;
+    const float* sin = c.work.sin.floats() + (block.first_row + row) * half;
     for (std::int64_t v = at.q; v < at.v; v += hd) Rotate(u + v, cos, sin, half);
-    AppendKv(c, u + at.k, u + at.v, row);
-    TimeSteps(c, w, u + at.dt, row);
+    AppendKv(c, block, u + at.k, u + at.v, row);
+    c.kernels.time_steps(u + at.dt, w.dt_bias.data(), w.a.data(), m.dt_min, m.dt_max, heads,
+                         c.work.dt.floats() + row * heads, c.work.decay.floats() + row * heads);
   });
 }
 
-void Convolve(const LayerContext& c, const PackedLayer& w, std::int64_t layer) {
+void Convolve(const LayerContext& c, const RowBlock& block, const PackedLayer& w,
+              std::int64_t layer) {
   const std::int64_t channels = c.shape.conv_channels(), taps = c.shape.conv_taps;
-  const std::vector<float> zeros(static_cast<std::size_t>(channels), 0.0F);
-  ParallelRows(c.batch.rows(), [&](std::int64_t row) {
-    const BatchSegment& s =
-        c.batch
-            .segments[static_cast<std::size_t>(c.batch.segment_of[static_cast<std::size_t>(row)])];
+  const InAffine in = AffineAt(w, InColumns(c.shape).x);
+  ParallelRows(block.rows, [&](std::int64_t row) {
+    const BatchPiece& piece = PieceOf(block, row);
+    const float* const tail = StateBefore(c, block, piece, layer).tail;
     std::vector<const float*> inputs(static_cast<std::size_t>(taps));
-    for (std::int64_t k = 0; k < taps; ++k) {
-      const float* input = ConvInput(c, s, row - s.first_row - (taps - 1) + k, layer);
-      inputs[static_cast<std::size_t>(k)] = input == nullptr ? zeros.data() : input;
-    }
-    c.kernels.conv(inputs.data(), w.conv.data(), w.conv_bias.empty() ? nullptr : w.conv_bias.data(),
-                   taps, channels, c.work.conv.floats() + row * channels);
+    for (std::int64_t k = 0; k < taps; ++k)
+      inputs[static_cast<std::size_t>(k)] =
+          ConvInput(c, piece, tail, row - piece.row - (taps - 1) + k);
+    c.kernels.conv(inputs.data(), in, w.conv.data(),
+                   w.conv_bias.empty() ? nullptr : w.conv_bias.data(), taps, channels,
+                   c.work.conv.floats() + row * channels);
   });
 }
 
-void ScanAndAttend(const LayerContext& c, const PackedLayer& w, std::int64_t layer) {
-  const std::vector<Task> tasks = Tasks(c);
+void ScanAndAttend(const LayerContext& c, const RowBlock& block, const PackedLayer& w,
+                   std::int64_t layer) {
+  const std::vector<Task> tasks = Tasks(c, block);
   ParallelFor(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t i) {
     const Task& task = tasks[static_cast<std::size_t>(i)];
     if (task.first >= 0) {
-      Attend(c, *task.segment, task.head, task.first);
+      Attend(c, *task.piece, task.head, task.first);
     } else if (task.head >= 0) {
       for (std::int64_t h = 0; h < task.heads; ++h)
-        ScanHead(c, w, *task.segment, layer, task.head + h);
+        ScanHead(c, block, w, *task.piece, layer, task.head + h);
     } else {
-      StoreTail(c, *task.segment, layer);
+      StoreTail(c, block, *task.piece, layer);
     }
   });
 }
 
-void Gate(const LayerContext& c, const PackedLayer& w) {
+void Gate(const LayerContext& c, const RowBlock& block, const PackedLayer& w) {
   const ModelShape& m = c.shape;
   const InColumns at(m);
   const std::int64_t width = m.ssm_inner + m.query_rows();
-  ParallelRows(c.batch.rows(), [&](std::int64_t row) {
+  ParallelRows(block.rows, [&](std::int64_t row) {
     c.kernels.gate(c.work.y.floats() + row * m.ssm_inner,
-                   c.work.wide.floats() + row * at.total + at.z,
+                   c.work.wide.floats() + row * at.total + at.z, AffineAt(w, at.z),
                    w.ssm_norm.empty() ? nullptr : w.ssm_norm.data(), m.ssm_inner, m.ssm_groups,
                    m.norm_before_gate, m.norm_eps, m.ssm_out_multiplier, c.model.kind,
                    c.work.act.data() + row * width * ActBytes(c.model.kind));

@@ -11,7 +11,7 @@ StateLayout::StateLayout(const ModelShape& s, bool bf16)
       kv_block_bytes(kKvBlock * (s.head_dim + PadLanes(s.head_dim)) * (bf16 ? 2 : 4)),
       kv_layer_bytes(kv_block_bytes * s.kv_heads),
       page_bytes(kv_layer_bytes * s.layers),
-      head_floats(PadLanes(s.ssm_head_dim) * s.ssm_state),
+      head_floats(SsdStateFloats(s.ssm_head_dim, s.ssm_state)),
       ssm_floats(head_floats * s.ssm_heads),
       tail_floats((s.conv_taps - 1) * s.conv_channels()),
       layers(s.layers) {}

@@ -20,10 +20,11 @@ struct StateLayout {
   std::int64_t kv_block_bytes;  // one kv head
   std::int64_t kv_layer_bytes;  // all kv heads of one layer
   std::int64_t page_bytes;      // all layers
-  // State: per layer the SSM state (Hs, ceil(P / 16), N, 16) fp32, then per layer the tail (K - 1,
-  // channels) fp32 of scaled values before the conv, oldest first.
+  // State: per layer the SSM state of each head (SsdArgs::state_in), then per layer the tail
+  // (K - 1, channels) of the conv's inputs, oldest first. All fp32.
   std::int64_t head_floats, ssm_floats, tail_floats, layers;
-  std::int64_t state_bytes() const { return (ssm_floats + tail_floats) * layers * 4; }
+  std::int64_t layer_floats() const { return ssm_floats + tail_floats; }
+  std::int64_t state_bytes() const { return layer_floats() * layers * 4; }
 };
 
 using Slot = common::Slot<Buffer>;

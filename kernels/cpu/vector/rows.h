@@ -69,12 +69,53 @@ static void SwiGlu(const float* gate, const float* up, const float* gate_bias, c
   }
 }
 
-static void Conv(const float* const* rows, const float* w, const float* bias, int64_t taps,
-                 int64_t n, float* out) {
+/// log(1 + e) for 0 <= e <= 1: 2 atanh(s) with s = e / (2 + e) <= 1/3, its series to s^17
+/// (remainder below 2e-10 of it).
+H1_INLINE F LogOnePlus(F e) {
+  const F s = e / (Set(2) + e), q = s * s;
+  F p = Set(1.0F / 17);
+  p = Fma(p, q, Set(1.0F / 15));
+  p = Fma(p, q, Set(1.0F / 13));
+  p = Fma(p, q, Set(1.0F / 11));
+  p = Fma(p, q, Set(1.0F / 9));
+  p = Fma(p, q, Set(1.0F / 7));
+  p = Fma(p, q, Set(1.0F / 5));
+  p = Fma(p, q, Set(1.0F / 3));
+  p = Fma(p, q, Set(1.0F));
+  return (s + s) * p;
+}
+
+/// softplus as FALCON_H1.md 4.3: the identity above 20. Written so that nothing overflows.
+H1_INLINE F Softplus(F x) {
+  const I positive = x > Set(0);
+  const F rest = LogOnePlus(Exp(Select(positive, -x, x)));
+  return Select(x > Set(20), x, Select(positive, x, Set(0)) + rest);
+}
+
+static void TimeSteps(const float* raw, const float* bias, const float* a, float min, float max,
+                      int64_t n, float* dt, float* decay) {
+  for (int64_t i = 0; i < n; i += kLanes) {
+    F v = Softplus(LoadPart(raw + i, n - i) + LoadPart(bias + i, n - i));
+    v = Select(v < Set(min), Set(min), Select(v > Set(max), Set(max), v));
+    StorePart(dt + i, v, n - i);
+    StorePart(decay + i, Exp(v * LoadPart(a + i, n - i)), n - i);
+  }
+}
+
+H1_INLINE F Apply(const InAffine& in, F v, int64_t i, int64_t n) {
+  v = v * LoadPart(in.scale + i, n - i);
+  return in.bias == nullptr ? v : v + LoadPart(in.bias + i, n - i);
+}
+
+static void Conv(const float* const* rows, const InAffine& in, const float* w, const float* bias,
+                 int64_t taps, int64_t n, float* out) {
+  while (taps > 0 && *rows == nullptr) ++rows, w += n, --taps;
   for (int64_t i = 0; i < n; i += kLanes) {
     F sum = bias == nullptr ? Set(0) : LoadPart(bias + i, n - i);
-    for (int64_t k = 0; k < taps; ++k)
-      sum = Fma(LoadPart(w + k * n + i, n - i), LoadPart(rows[k] + i, n - i), sum);
+    for (int64_t k = 0; k < taps; ++k) {
+      const F v = Apply(in, LoadPart(rows[k] + i, n - i), i, n);
+      sum = Fma(LoadPart(w + k * n + i, n - i), v, sum);
+    }
     StorePart(out + i, Silu(sum), n - i);
   }
 }
@@ -93,12 +134,12 @@ H1_INLINE void GroupNorm(float* y, const float* w, int64_t n, int64_t groups, fl
   }
 }
 
-static void Gate(float* y, const float* z, const float* w, int64_t n, int64_t groups,
-                 bool norm_first, float eps, float scale, ActKind kind, void* out) {
+static void Gate(float* y, const float* z, const InAffine& in, const float* w, int64_t n,
+                 int64_t groups, bool norm_first, float eps, float scale, ActKind kind, void* out) {
   if (w != nullptr && norm_first) GroupNorm(y, w, n, groups, eps);
   const bool norm_after = w != nullptr && !norm_first;
   for (int64_t i = 0; i < n; i += kLanes) {
-    const F v = LoadPart(y + i, n - i) * Silu(LoadPart(z + i, n - i));
+    const F v = LoadPart(y + i, n - i) * Silu(Apply(in, LoadPart(z + i, n - i), i, n));
     if (norm_after) {
       StorePart(y + i, v, n - i);
     } else {
@@ -109,10 +150,6 @@ static void Gate(float* y, const float* z, const float* w, int64_t n, int64_t gr
   GroupNorm(y, w, n, groups, eps);
   for (int64_t i = 0; i < n; i += kLanes)
     StoreAct(out, i, LoadPart(y + i, n - i) * Set(scale), n - i, kind);
-}
-
-static void ExpRow(const float* x, int64_t n, float* out) {
-  for (int64_t i = 0; i < n; i += kLanes) StorePart(out + i, Exp(LoadPart(x + i, n - i)), n - i);
 }
 
 /// The largest value and the smallest index that has it. NaN is never the largest; all NaN gives

@@ -39,7 +39,11 @@ const VectorKernels& Kernels() {
   return table;
 }
 
-int64_t SsdScratch(int64_t state) { return (state + 2 * 64) * 16; }
+int64_t SsdStateFloats(int64_t head_dim, int64_t state) { return PadLanes(head_dim) * state + 16; }
+
+int64_t SsdScratch(int64_t head_dim, int64_t state) {
+  return PadLanes(head_dim) * state + 2 * 2 * kSsdTokens * 16;  // a state; two blocks of xdt and y
+}
 
 int64_t AttentionScratch(int64_t heads, int64_t head_dim) {
   const int64_t padded = PadLanes(head_dim), queries = kQueryRows * heads;

@@ -13,9 +13,13 @@ enum class ActKind : int32_t {
 };
 inline int64_t ActBytes(ActKind kind) { return kind == ActKind::kBf16 ? 2 : 4; }
 
+inline int64_t PadLanes(int64_t n) { return (n + 15) / 16 * 16; }
+
 /// The SSM of one head over the tokens of one segment (FALCON_H1.md 4.4).
 struct SsdArgs {
-  const float* state_in;    // (ceil(P/16), N, 16): p in the lanes; null: zeros
+  /// (ceil(P/16), N, 16): p in the lanes; behind it one number, the scale that all of it is to be
+  /// multiplied by. SsdStateFloats() floats. Null: zeros.
+  const float* state_in;
   float* state_out;         // the same, may be state_in; null: not wanted
   const float *x, *b, *c;   // rows of post-conv values at this head's or group's columns
   int64_t stride;           // floats between two tokens of x, b, c
@@ -27,14 +31,15 @@ struct SsdArgs {
   int64_t tokens, head_dim, state;
   float* scratch;  // SsdScratch() floats
 };
-int64_t SsdScratch(int64_t state);
+inline constexpr int64_t kSsdTokens = 64;  // of one pass over the state
+int64_t SsdStateFloats(int64_t head_dim, int64_t state);
+int64_t SsdScratch(int64_t head_dim, int64_t state);
 
 /// Keys that lie together: K as (hd, 16), then V as (16, hd padded to 16). Where bf16 ones lie in
 /// pairs (VectorKernels::kv_step 2): K as (hd / 2, 16, 2), then V as (8, hd padded, 2).
 inline constexpr int64_t kKvBlock = 16;
 inline constexpr int64_t kKvTile = 128;    // keys of one softmax step, at absolute multiples
 inline constexpr int64_t kQueryRows = 32;  // rows of one attention task at most
-inline int64_t PadLanes(int64_t n) { return (n + 15) / 16 * 16; }
 
 /// Causal attention of consecutive rows of one sequence for the query heads of one kv head.
 struct AttentionArgs {
@@ -67,6 +72,11 @@ struct ProductArgs {
   int64_t ldo, width;  // width: columns of this panel that the result has
 };
 
+/// What a number from the wide input product becomes where it is used: v * scale (+ bias).
+struct InAffine {
+  const float *scale, *bias;  // of the columns at hand; bias may be null
+};
+
 struct VectorKernels {
   const char* name;  // "x86-64-v4", …
   /// out = x * rsqrt(mean(x^2) + eps) * w
@@ -78,16 +88,17 @@ struct VectorKernels {
   /// out = (up + up_bias) * silu((gate + gate_bias) * scale); biases may be null
   void (*swiglu)(const float* gate, const float* up, const float* gate_bias, const float* up_bias,
                  float scale, int64_t n, ActKind kind, void* out);
-  /// out = silu(bias + sum_k w[k] * rows[k]): depthwise conv of one token; w is (K, n); bias may be
-  /// null
-  void (*conv)(const float* const* rows, const float* w, const float* bias, int64_t taps, int64_t n,
-               float* out);
-  /// The gate after the SSM and its norm (w null: none; groups of n / groups), times scale; y is
-  /// overwritten.
-  void (*gate)(float* y, const float* z, const float* w, int64_t n, int64_t groups, bool norm_first,
-               float eps, float scale, ActKind kind, void* out);
-  /// out = exp(x)
-  void (*exp)(const float* x, int64_t n, float* out);
+  /// dt = softplus(raw + bias) within [min, max], decay = exp(dt * a)
+  void (*time_steps)(const float* raw, const float* bias, const float* a, float min, float max,
+                     int64_t n, float* dt, float* decay);
+  /// out = silu(bias + sum_k w[k] * in(rows[k])): depthwise conv of one token; w is (K, n); bias
+  /// may be null. A null row is before the sequence's beginning and adds nothing.
+  void (*conv)(const float* const* rows, const InAffine& in, const float* w, const float* bias,
+               int64_t taps, int64_t n, float* out);
+  /// The gate in(z) after the SSM and its norm (w null: none; groups of n / groups), times scale; y
+  /// is overwritten.
+  void (*gate)(float* y, const float* z, const InAffine& in, const float* w, int64_t n,
+               int64_t groups, bool norm_first, float eps, float scale, ActKind kind, void* out);
   void (*ssd)(const SsdArgs& args);
   void (*attention)(const AttentionArgs& args);
   /// x *= scale; then argmax (smallest index), its value and log(sum(exp(x))).
