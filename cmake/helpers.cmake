@@ -11,6 +11,22 @@ function(h1_library name)
   endif()
 endfunction()
 
+# Seconds that a test may take: `seconds`, and under the sanitizers, which slow it down, more.
+function(h1_test_limit variable seconds)
+  if(H1_SANITIZE)
+    math(EXPR seconds "4 * ${seconds}")
+  endif()
+  set(${variable} ${seconds} PARENT_SCOPE)
+endfunction()
+
+# h1_discover(NAME PREFIX FILTER LABEL SECONDS): a ctest for each test of the GoogleTest binary NAME that FILTER lets through.
+# A sanitizer's report fails it, also one after which the program goes on.
+function(h1_discover name prefix filter label seconds)
+  gtest_discover_tests(${name} TEST_FILTER "${filter}" TEST_PREFIX "${prefix}." DISCOVERY_TIMEOUT 60 PROPERTIES
+                       LABELS ${label} TIMEOUT ${seconds} SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"
+                       FAIL_REGULAR_EXPRESSION "ERROR: [A-Za-z]*Sanitizer|WARNING: ThreadSanitizer|WARNING: ASan|runtime error:")
+endfunction()
+
 # h1_test(FOLDER [LINK libs...]): one GoogleTest binary of every *_test.cc below tests/FOLDER. Suites whose name
 # starts with "Slow" carry the ctest label slow, with "Full" the label full (`scripts/test --full`); all others are
 # the quick stage.
@@ -23,10 +39,10 @@ function(h1_test folder)
   set(name test_${folder})
   add_executable(${name} ${sources})
   target_link_libraries(${name} PRIVATE h1_options h1_test_main GTest::gmock ${ARG_LINK})
-  gtest_discover_tests(${name} TEST_FILTER "-*Slow*:Full*" PROPERTIES LABELS quick TIMEOUT 120 DISCOVERY_TIMEOUT 60
-                       TEST_PREFIX "${folder}." SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
-  gtest_discover_tests(${name} TEST_FILTER "*Slow*" PROPERTIES LABELS slow TIMEOUT 900 DISCOVERY_TIMEOUT 60
-                       TEST_PREFIX "${folder}." SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
-  gtest_discover_tests(${name} TEST_FILTER "Full*" PROPERTIES LABELS full TIMEOUT 1800 DISCOVERY_TIMEOUT 60
-                       TEST_PREFIX "${folder}." SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+  h1_test_limit(quick 120)
+  h1_test_limit(slow 900)
+  h1_test_limit(full 1800)
+  h1_discover(${name} ${folder} "-*Slow*:Full*" quick ${quick})
+  h1_discover(${name} ${folder} "*Slow*" slow ${slow})
+  h1_discover(${name} ${folder} "Full*" full ${full})
 endfunction()

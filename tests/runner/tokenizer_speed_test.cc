@@ -36,7 +36,8 @@ TEST(SlowTokenizerSpeed, AMegabyteASecond) {
     const double encode = SecondsOf([&] { EXPECT_GT(tokenizer->Encode(*text).size(), 100000U); });
     const double speed = static_cast<double>(text->size()) / encode / 1e6;
     std::printf("%s: load %.3f s, %.2f MB/s\n", name, load, speed);
-#ifdef NDEBUG
+// A sanitizer's checks take most of the time (0.6 MB/s).
+#if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     EXPECT_GE(speed, 1.0) << name;
     EXPECT_LT(load, 1.0) << name;
 #endif

@@ -53,6 +53,7 @@ struct Fiber {
 };
 
 struct Machine {
+  ~Machine();
   std::vector<std::unique_ptr<Fiber>> fibers;
   Fiber* const* all = nullptr;  // the same, without asking a vector
   std::vector<Fiber*> pointers;
@@ -63,6 +64,7 @@ struct Machine {
   void* closure = nullptr;
   const char* name = "";
   bool together = true, waited = false;
+  bool ending = false;  // a fiber that is resumed now returns
   struct Free {
     void operator()(unsigned char* p) const { std::free(p); }
   };
@@ -83,7 +85,7 @@ thread_local Machine machine;
   std::abort();
 }
 
-void SwitchBack(Fiber& fiber, bool) {
+void SwitchBack(Fiber& fiber) {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_start_switch_fiber(&fiber.fake_stack, machine.main_bottom, machine.main_size);
 #endif
@@ -98,11 +100,15 @@ ctx::fiber FiberMain(Fiber* self, ctx::fiber&& back) {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(nullptr, &machine.main_bottom, &machine.main_size);
 #endif
-  for (;;) {
+  while (!machine.ending) {
     machine.body(machine.closure);
     self->wait = Wait::kDone;
-    SwitchBack(*self, false);
+    SwitchBack(*self);
   }
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_start_switch_fiber(nullptr, machine.main_bottom, machine.main_size);
+#endif
+  return std::move(self->back);
 }
 
 void Resume(Fiber& fiber) {
@@ -115,6 +121,14 @@ void Resume(Fiber& fiber) {
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(machine.main_fake_stack, nullptr, nullptr);
 #endif
+}
+
+/// Lets every fiber return: one that is destroyed instead is unwound by an exception, on a stack
+/// that AddressSanitizer was not told of. (In the middle of a kernel the program ends, see Die.)
+Machine::~Machine() {
+  ending = true;
+  for (const std::unique_ptr<Fiber>& fiber : fibers) Resume(*fiber);
+  current = nullptr;
 }
 
 void Reserve(std::size_t threads) {
@@ -141,7 +155,7 @@ void Yield(Wait wait) {
   Fiber* self = machine.running;
   if (!machine.together) Die("a barrier in a kernel that was launched as Threads::kIndependent");
   self->wait = wait;
-  SwitchBack(*self, true);
+  SwitchBack(*self);
 }
 
 inline Fiber& At(std::size_t i) { return *machine.all[i]; }
