@@ -26,16 +26,21 @@ static double Registers(int64_t rounds) {
 /// Reads `bytes` (a multiple of 1024) with loads alone; the xor of all words keeps the compiler
 /// from leaving it out.
 static uint64_t ReadAll(const void* from, int64_t bytes) {
-  constexpr int kSums = 4;  // what fits the registers of every instruction set
-  U sum[kSums] = {};
+  typedef uint64_t V __attribute__((vector_size(64)));
+  V sum[16] = {};
   for (int64_t i = 0; i < bytes; i += 1024) {
-    const auto* p = (const float*)((const char*)from + i);
+    const char* p = (const char*)from + i;
 #pragma GCC unroll 16
-    for (int j = 0; j < 16; ++j) sum[j % kSums] = sum[j % kSums] ^ (U)Load(p + kLanes * j);
+    for (int j = 0; j < 16; ++j) {
+      V v;
+      memcpy(&v, p + 64 * j, sizeof v);
+      sum[j] ^= v;
+    }
   }
-  const U all = (sum[0] ^ sum[1]) ^ (sum[2] ^ sum[3]);
+  V all = {};
+  for (int j = 0; j < 16; ++j) all ^= sum[j];
   uint64_t word = 0;
-  for (int j = 0; j < kLanes; j += 2) word ^= (uint64_t)all[j + 1] << 32 | all[j];
+  for (int j = 0; j < 8; ++j) word ^= all[j];
   return word;
 }
 

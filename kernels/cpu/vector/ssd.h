@@ -44,7 +44,7 @@ H1_INLINE void SsdTile(const SsdPass& pass, int64_t n) {
   F s[kHigh][kWidth];
 #pragma GCC unroll 2
   for (int j = 0; j < kHigh; ++j)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < kWidth; ++i)
       s[j][i] =
           pass.state_in == nullptr ? Set(0) : Load(pass.state_in + j * block + (n + i) * kLanes);
@@ -53,7 +53,7 @@ H1_INLINE void SsdTile(const SsdPass& pass, int64_t n) {
       const F shrink = Set(pass.shrink[t]);
 #pragma GCC unroll 2
       for (int j = 0; j < kHigh; ++j)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int i = 0; i < kWidth; ++i) s[j][i] = s[j][i] * shrink;
     }
     F xdt[kHigh], y[kHigh];
@@ -64,7 +64,7 @@ H1_INLINE void SsdTile(const SsdPass& pass, int64_t n) {
     }
     const float* b = pass.b + t * pass.stride + n;
     const float* c = pass.c + t * pass.stride + n;
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < kWidth; ++i) {
       const F bn = Set(b[i]), cn = Set(c[i]);
 #pragma GCC unroll 2
@@ -79,14 +79,15 @@ H1_INLINE void SsdTile(const SsdPass& pass, int64_t n) {
   if (pass.state_out == nullptr) return;
 #pragma GCC unroll 2
   for (int j = 0; j < kHigh; ++j)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < kWidth; ++i) Store(pass.state_out + j * block + (n + i) * kLanes, s[j][i]);
 }
 
 template <int kHigh>
 H1_INLINE void SsdColumns(const SsdPass& pass) {
+  constexpr int kWidth = kColumns * kBlocks / kHigh;  // as many registers
   int64_t n = 0;
-  for (; n + kColumns <= pass.state; n += kColumns) SsdTile<kColumns, kHigh>(pass, n);
+  for (; n + kWidth <= pass.state; n += kWidth) SsdTile<kWidth, kHigh>(pass, n);
   for (; n < pass.state; ++n) SsdTile<1, kHigh>(pass, n);
 }
 
@@ -137,6 +138,7 @@ H1_INLINE void SsdChannels(const SsdArgs& a, const SsdScales& scales, int64_t t0
 }
 
 static void Ssd(const SsdArgs& a) {
+  constexpr int64_t kFew = 8;
   const int64_t size = PadLanes(a.head_dim) * a.state;
   float* carried = a.scratch;  // a state
   float* xdt = carried + size;
@@ -148,7 +150,9 @@ static void Ssd(const SsdArgs& a) {
     const float* from = t0 == 0 ? a.state_in : carried;
     float* to = t0 + count == a.tokens ? a.state_out : carried;
     scale = ScalesOf(a.decay + t0 * a.dt_stride, a.dt_stride, count, scale, scales);
-    for (int64_t p = 0; p < a.head_dim; p += kBlocks * kLanes) {
+    // Few tokens wait for the state to be read, and one stretch of memory is read faster than two.
+    const int64_t high = count < kFew ? 1 : kBlocks;
+    for (int64_t p = 0; p < a.head_dim; p += high * kLanes) {
       const int64_t left = (a.head_dim - p + kLanes - 1) / kLanes, offset = p * a.state;
       SsdPass pass{from == nullptr ? nullptr : from + offset,
                    to == nullptr ? nullptr : to + offset,
@@ -160,7 +164,7 @@ static void Ssd(const SsdArgs& a) {
                    xdt,
                    y,
                    count};
-      SsdChannels(a, scales, t0, p, pass, xdt, left < kBlocks ? left : kBlocks);
+      SsdChannels(a, scales, t0, p, pass, xdt, left < high ? left : high);
     }
   }
   if (a.state_out != nullptr) a.state_out[size] = scale;
