@@ -42,10 +42,14 @@ double Interpolate(const MeasuredPoints& points, double size) {
   auto upper = std::find_if(points.begin() + 1, points.end(), [&](const auto& point) {
     return static_cast<double>(point.first) >= size;
   });
-  if (upper == points.end()) --upper;
+  const bool beyond = upper == points.end();
+  if (beyond) --upper;
   const auto& [x0, y0] = *(upper - 1);
   const auto& [x1, y1] = *upper;
-  return y0 + (y1 - y0) * (size - static_cast<double>(x0)) / static_cast<double>(x1 - x0);
+  const double slope = (y1 - y0) / static_cast<double>(x1 - x0);
+  if (!beyond) return y0 + slope * (size - static_cast<double>(x0));
+  const auto last = static_cast<double>(x1);
+  return y1 + std::max(slope, y1 / last) * (size - last);
 }
 
 ForwardSeconds Seconds(const ForwardRates& rates, const ForwardWork& work) {

@@ -203,6 +203,14 @@ Result<ForwardRates> MeasureForwardRates(const ModelShape& shape,
   H1_ASSIGN_OR_RETURN(const Times times, TimeCopies(shape, options, probes));
   ForwardRates rates = probes.Rates(times, shape.layers);
   rates.pack_bytes_per_second = times.pack_bytes_per_second;
+  if (options.backend.device == Device::kCpu) {
+    // Keys of a few steps drown in what else varies, and forks have the same ones in a cache. They
+    // come no faster than the weights in a step of one sequence.
+    constexpr std::int64_t kTokens = 4096;
+    const MemoryPlan plan = PlanMemory(shape, options.backend, 1, kTokens);
+    const double key = static_cast<double>(plan.kv) / kTokens / static_cast<double>(plan.weights);
+    rates.generated_key = std::max(rates.generated_key, key * rates.generated.front().second);
+  }
   return rates;
 }
 

@@ -40,6 +40,7 @@ TEST(ForwardRates, LinesBetweenPointsAndBeyond) {
   EXPECT_EQ(Interpolate(points, 6), 2.5);
   EXPECT_EQ(Interpolate(points, 12), 5.0);
   EXPECT_EQ(Interpolate(points, 32), 15.0);
+  EXPECT_EQ(Interpolate({{4, 3.0}, {8, 4.0}}, 16), 8.0);  // no quicker than the last one's rate
   EXPECT_EQ(Interpolate(points, 0), 0.0);
   EXPECT_EQ(Interpolate({}, 5), 0.0);
 }
@@ -454,6 +455,7 @@ TEST(SlowMeasureRates, PredictsADeeperModel) {
   const auto rates = MeasureForwardRates(shape, {options, 1, 8});
   ASSERT_TRUE(rates.ok()) << rates.status().message();
   EXPECT_GT(rates->pack_bytes_per_second, 0);
+  EXPECT_GT(rates->generated_key, 0);  // at least what reading them takes
   const SyntheticModel model = SynthesizeInMemory(shape, 3).value();
   const auto backend = CreateBackend(shape, model.weights, options).value();
   const std::vector<std::int32_t> ids(300, 7);
