@@ -260,6 +260,27 @@ TEST_P(LongDeterminism, TilesAndPieces) {
   }
 }
 
+/// Three segments that are not kept, of one slot and a fresh one, cut by blocks of rows at
+/// different places: what a block leaves for the next is each segment's own.
+TEST_P(LongDeterminism, BlocksCutSegmentsThatAreNotKept) {
+  Runner runner("long", GetParam(), 2);
+  const testing::GoldenSequence golden =
+      testing::ReadGolden(testing::GoldensDir() / "models/long", "a");
+  const Ids ids(golden.ids.begin(), golden.ids.begin() + 700);
+  const Rows whole = runner.Alone(ids);
+  Rows a = runner.Empty(ids), b = runner.Empty(ids), c = runner.Empty(ids);
+  const SlotId slot = runner.NewSlot(), fresh = runner.NewSlot();
+  runner.Plan(slot, ids, 0, 101, a);
+  runner.Go();
+  runner.Plan(slot, ids, 101, 700, a, false);
+  runner.Plan(fresh, ids, 0, 700, b, false);
+  runner.Plan(slot, ids, 101, 700, c, false);
+  runner.Go();
+  EXPECT_TRUE(SameBits(a, whole, runner.vocab(), 0));
+  EXPECT_TRUE(SameBits(b, whole, runner.vocab(), 0));
+  EXPECT_TRUE(SameBits(c, whole, runner.vocab(), 101));
+}
+
 INSTANTIATE_TEST_SUITE_P(Precisions, LongDeterminism,
                          ::testing::Values(Precision::kFp32, Precision::kBf16),
                          [](const auto& given) { return std::string(PrecisionName(given.param)); });
