@@ -64,6 +64,7 @@ class CudaBackend final : public Backend {
     H1_ASSIGN_OR_RETURN(const DeviceFacts facts, QueryDevice());
     paths_ = ChoosePaths(Dims(shape_), bf16_, facts.capability());
     H1_ASSIGN_OR_RETURN(stream_, CreateStream());
+    H1_RETURN_IF_ERROR(branch_.Create());
     H1_ASSIGN_OR_RETURN(model_, UploadModel(shape_, weights, bf16_, stream_));
     H1_ASSIGN_OR_RETURN(work_, Workspace::Create(shape_, options_, stream_));
     bool moved = false;
@@ -142,15 +143,19 @@ class CudaBackend final : public Backend {
 
   void RunLayers(const StageContext& c) {
     const Buffers& b = c.buffers;
+    StageContext beside = c;
+    beside.stream = branch_.stream();
     Embed(c, model_.embedding, shape_.rope_base);
     for (std::int64_t i = 0; i < shape_.layers; ++i) {
       const LayerPointers& w = model_.layers[static_cast<std::size_t>(i)].at;
       RmsNorm(c, b.x, w.input_norm, c.batch.rows, b.normed);
       InProduct(c, w);
       PostIn(c, w, i);
+      branch_.Fork(stream_);  // scan and attention read the same rows and write columns of their own
+      Attend(beside, i);
       Scan(c, w, i);
       if (shape_.gated_norm) GateNorm(c, w);
-      Attend(c, i);
+      branch_.Join(stream_);
       if (c.batch.any_kept && !PostInKeeps(c)) Keep(c, i);
       const bool last = i + 1 == shape_.layers;
       if (last && c.batch.asked_count == 0) return;
@@ -270,6 +275,7 @@ class CudaBackend final : public Backend {
   Paths paths_;
   std::string identity_;
   Stream stream_{};
+  Branch branch_;
   DeviceModel model_;
   Workspace work_;
   Slots slots_;

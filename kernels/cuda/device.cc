@@ -166,6 +166,31 @@ void DestroyStream(Stream stream) {
   if (stream != nullptr) cudaStreamDestroy(stream);
 }
 
+Status Branch::Create() {
+  // Its blocks go first: where both wait for room, those of the stream find it last.
+  int least = 0, greatest = 0;
+  NoteError(cudaDeviceGetStreamPriorityRange(&least, &greatest), "stream priorities");
+  NoteError(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, greatest),
+            "cudaStreamCreate");
+  for (cudaEvent_t* event : {&forked_, &joined_})
+    NoteError(cudaEventCreateWithFlags(event, cudaEventDisableTiming), "cudaEventCreate");
+  return TakeError();
+}
+Branch::~Branch() {
+  DestroyStream(stream_);
+  for (cudaEvent_t event : {forked_, joined_}) {
+    if (event != nullptr) cudaEventDestroy(event);
+  }
+}
+void Branch::Fork(Stream from) const {
+  NoteError(cudaEventRecord(forked_, from), "fork");
+  NoteError(cudaStreamWaitEvent(stream_, forked_, 0), "fork");
+}
+void Branch::Join(Stream to) const {
+  NoteError(cudaEventRecord(joined_, stream_), "join");
+  NoteError(cudaStreamWaitEvent(to, joined_, 0), "join");
+}
+
 namespace {
 void Copy(void* to, const void* from, std::int64_t bytes, cudaMemcpyKind kind, Stream stream) {
   if (bytes == 0) return;

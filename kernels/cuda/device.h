@@ -100,6 +100,28 @@ void CopyOnDevice(void* to, const void* from, std::int64_t bytes, Stream stream)
 void FillZero(void* to, std::int64_t bytes, Stream stream);
 /// Waits for the stream.
 void Synchronize(Stream stream);
+/// A second way to the device beside the stream, for kernels that need nothing of each other: their
+/// blocks share the multiprocessors. The emulation runs what it is given as late as is allowed.
+class Branch {
+ public:
+  Branch() = default;
+  Branch(const Branch&) = delete;
+  Branch& operator=(const Branch&) = delete;
+  ~Branch();
+  Status Create();
+  Stream stream() const { return stream_; }
+  /// What the branch is given from now on waits for what `from` was given so far.
+  void Fork(Stream from) const;
+  /// What `to` is given from now on waits for the branch.
+  void Join(Stream to) const;
+
+ private:
+  Stream stream_{};
+#ifndef H1_CUDA_EMULATION
+  cudaEvent_t forked_ = nullptr, joined_ = nullptr;
+#endif
+};
+
 /// What a stream was given, to be given again in one call: a decode step is hundreds of small
 /// kernels whose launches would take longer than they do.
 class Graph {

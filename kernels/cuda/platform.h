@@ -59,9 +59,9 @@ using Stream = int;
 /// Runs every thread of every block, in this call; or leaves that to a graph, with the arguments as
 /// they are now.
 template <typename... Params, typename... Args>
-void Launch(const char* name, void (*kernel)(Params...), const LaunchShape& shape, Stream,
+void Launch(const char* name, void (*kernel)(Params...), const LaunchShape& shape, Stream stream,
             Args... args) {
-  emulation::Do([=] {
+  emulation::DoOn(stream, [=] {
     const auto body = [&] { kernel(static_cast<Params>(args)...); };
     emulation::Run(
         name, shape.grid, shape.block, shape.shared_bytes, shape.threads == Threads::kTogether,

@@ -306,8 +306,7 @@ H1_DEVICE void Produce(const Dims& d, const StateLayout& layout, const Buffers& 
       for (int row = at.lane; row < kChunk; row += kWarp) steps.decay[row] = Exp2(steps.sum[row]);
       if (next.first < end) LoadSteps(d, layout, buffers, segment, at, next, dt);
     }
-    __syncwarp();
-    if (sums && at.lane == 0) BarrierArrive(room.full + ring.slot);
+    if (sums) BarrierArrive(room.full + ring.slot);
     if (chunk.fresh == 0 && chunk.valid == kChunk) {
       CopyArrive(room.full + ring.slot);
     } else {  // zeros among them are no copies
@@ -339,8 +338,7 @@ H1_DEVICE void Consume(const Dims& d, const StateLayout& layout, const Buffers& 
                       {stage, stage.x + group * kPanel, room.scores[group][parity],
                        room.steps[ring.slot][group], group + 1},
                       state);
-    __syncwarp();
-    if (at.lane == 0) BarrierArrive(room.empty + ring.slot);
+    BarrierArrive(room.empty + ring.slot);
     any_state = true;
     if (segment.state_out != nullptr && next.first <= end && next.valid < kChunk)  // the last whole one's
       StoreState<kState>(segment.state_out + layout.ssm_at(at.layer), at, state);
@@ -360,8 +358,10 @@ __global__ void __launch_bounds__(kGroupThreads*(kGroups + 1), 1)
   const int thread = static_cast<int>(threadIdx.x), warpgroup = Uniform(thread / kGroupThreads);
   if (thread == 0) {
     for (int i = 0; i < kSlots; ++i) {
-      BarrierInit(room.full + i, kGroupThreads + kGroups);
-      BarrierInit(room.empty + i, kGroups * 4);
+      // Every thread arrives for its own reads and writes: one lane for its warp would do, but racecheck
+      // follows barriers a thread at a time and could not tell that from a race.
+      BarrierInit(room.full + i, kGroupThreads + kGroups * kWarp);
+      BarrierInit(room.empty + i, kGroups * kGroupThreads);
     }
     BarrierInitFence();
   }

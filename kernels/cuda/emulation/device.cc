@@ -70,6 +70,13 @@ void FillZero(void* to, std::int64_t bytes, Stream) {
   if (bytes == 0) return;
   emulation::Do([=] { std::memset(to, 0, static_cast<std::size_t>(bytes)); });
 }
+Status Branch::Create() {
+  stream_ = emulation::kBranch;
+  return Status::Ok();
+}
+Branch::~Branch() = default;
+void Branch::Fork(Stream) const {}
+void Branch::Join(Stream) const { emulation::DoBranch(); }
 bool Graph::Available() { return std::getenv("H1BENCH_CUDA_NO_GRAPHS") == nullptr; }
 void Graph::BeginCapture(Stream, bool) { emulation::BeginCapture(); }
 void Graph::EndCapture(Stream) {

@@ -335,6 +335,13 @@ void Replay(const Work& work) {
   ++g_replays;
 }
 std::int64_t Replays() { return g_replays; }
+Work& BranchWork() {
+  thread_local Work work;
+  return work;
+}
+void DoBranch() {
+  for (std::function<void()>& work : std::exchange(BranchWork(), {})) Do(std::move(work));
+}
 Work* Capturing() { return g_capturing ? &g_captured : nullptr; }
 
 void Run(const char* name, dim3 grid, dim3 block, std::size_t shared_bytes, bool together,

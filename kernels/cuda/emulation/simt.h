@@ -77,6 +77,19 @@ void Do(Function work) {
     work();
   }
 }
+/// The stream of work that may be done until DoBranch, and is done then: whoever needs it before has
+/// not waited for it.
+inline constexpr int kBranch = 1;
+Work& BranchWork();  // of this thread
+void DoBranch();
+template <typename Function>
+void DoOn(int stream, Function work) {
+  if (stream == kBranch) {
+    BranchWork().push_back(std::move(work));
+  } else {
+    Do(std::move(work));
+  }
+}
 
 using Body = void (*)(void*);
 /// Runs a kernel: `body(closure)` is one thread.
