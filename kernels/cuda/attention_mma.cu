@@ -11,7 +11,6 @@ namespace {
 
 constexpr int kQueryRows = kAttentionRows;
 constexpr int kThreads = 256;
-constexpr float kLog2E = 1.4426950408889634F;
 
 template <int kHd>
 constexpr std::size_t SharedBytes() {

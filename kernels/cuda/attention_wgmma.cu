@@ -12,7 +12,6 @@ constexpr int kKeys = 128, kQueryRows = 128, kGroupRows = 64;
 constexpr int kHalf = kKeys / 2;  // keys that lie in one page
 constexpr int kThreads = 384, kSlots = 4;
 // The plain sm_80 pass compiles none of what follows but the kernel's name.
-[[maybe_unused]] constexpr float kLog2E = 1.4426950408889634F;
 static_assert(kPageTokens == kHalf);
 static_assert(kKeys % kKeyTile == 0 && kQueryRows == kAttentionRows);
 

@@ -65,62 +65,96 @@ H1_DEVICE void FinishTile(const GemmArgs& a, std::int64_t row0, std::int64_t n, 
   }
 }
 
-/// Tokens that leave together through shared memory, and what a warpgroup has there for them: two
-/// such buffers, each of two panels of 32 fp32 columns (SwiGLU: one of 32 bf16).
+/// Wide tiles leave by the copy engine, which writes whole lines and adds to the residual without
+/// reading it here. A warpgroup has kStoreBytes of shared memory for that: SwiGLU's 32 bf16 columns
+/// of all 256 tokens, which leave at once; or two buffers of two panels of 32 fp32 columns by
+/// kStoreTokens.
 inline constexpr int kStoreTokens = 32, kPanelBytes = kStoreTokens * 128;
 inline constexpr int kStoreBytes = 2 * 2 * kPanelBytes;
+/// Tokens of one copy.
+H1_HOST_DEVICE constexpr int TokensOfCopy(Epilogue epilogue) {
+  return epilogue == Epilogue::kSwiGlu ? 256 : kStoreTokens;
+}
 
-/// The same numbers by the copy engine, which writes whole lines and adds to the residual without
-/// reading it here. `shared`: kStoreBytes of the warpgroup's own, 1 KiB aligned; `n0`: its first
-/// weight row; `id`: of its barrier.
+/// Which warpgroup stores what: `shared` is its own, 1 KiB aligned; `n0` its first weight row.
+struct StorePlace {
+  int row0, n0, thread, barrier;
+  unsigned char* shared;
+  H1_DEVICE int lane() const { return thread % kWarp; }
+  H1_DEVICE int warp() const { return thread / kWarp % 4; }
+  H1_DEVICE bool leader() const { return thread % 128 == 0; }
+};
+
+/// FinishTile's numbers of SwiGLU by the copy engine.
 template <int kTokens>
-H1_DEVICE void StoreTileByCopies(const GemmArgs& a, const TensorMap* out, int row0, int n0,
-                                 int thread, int id, unsigned char* shared,
-                                 const float (&sum)[kTokens / 2]) {
-  const int lane = thread % kWarp, warp = thread / kWarp % 4, n = warp * 16 + lane / 4;
-  const bool leader = thread % 128 == 0, swiglu = a.epilogue == Epilogue::kSwiGlu;
-  const int i0 = n0 / 2, i = warp * 8 + lane / 4;  // SwiGLU: of the output's columns
-  const Rows rows = RowsOf(a, n0 + n, a.n);
+H1_DEVICE void StoreSwiGlu(const GemmArgs& a, const TensorMap* out, const StorePlace& at,
+                           const float (&sum)[kTokens / 2]) {
+  static_assert(kTokens == TokensOfCopy(Epilogue::kSwiGlu) && kTokens * 64 <= kStoreBytes);
+  const std::int64_t i0 = at.n0 / 2,
+                     i = i0 + at.warp() * 8 + at.lane() / 4;  // of the output's columns
   float gate_bias = 0, up_bias = 0;
-  if (swiglu && i0 + i < a.columns) {
-    gate_bias = a.bias != nullptr ? a.bias[i0 + i] : 0.0F;
-    up_bias = a.bias_up != nullptr ? a.bias_up[i0 + i] : 0.0F;
+  if (i < a.columns) {
+    gate_bias = a.bias != nullptr ? a.bias[i] : 0.0F;
+    up_bias = a.bias_up != nullptr ? a.bias_up[i] : 0.0F;
   }
+  if (at.leader()) StoreReadWait<0>();  // the last tile has left
+  GroupBarrier(at.barrier);
+  H1_UNROLL
+  for (int first = 0; first < kTokens; first += kWarp) {
+    unsigned
+        pairs[4];  // eight tokens by the warp's eight columns each: two tokens of a lane's column
+    H1_UNROLL
+    for (int j = 0; j < 4; ++j) {
+      float both[2];
+      H1_UNROLL
+      for (int odd = 0; odd < 2; ++odd) {
+        const float gate = sum[first / 2 + j * 4 + odd], up = sum[first / 2 + j * 4 + 2 + odd];
+        both[odd] = SwiGlu<Bf16>(a.bias != nullptr ? gate + gate_bias : gate,
+                                 a.bias_up != nullptr ? up + up_bias : up, a.factor);
+      }
+      pairs[j] = PackBf16(both[0], both[1]);
+    }
+    StoreMatrix4Transposed(at.shared + TileByte(64, first + at.lane(), at.warp()), pairs);
+  }
+  StoreFence();
+  GroupBarrier(at.barrier);
+  if (!at.leader()) return;
+  StoreTile(at.shared, out, static_cast<int>(i0), at.row0);
+  StoreCommit();
+}
+
+/// FinishTile's other numbers by the copy engine.
+template <int kTokens>
+H1_DEVICE void StoreRows(const GemmArgs& a, const TensorMap* out, const StorePlace& at,
+                         const float (&sum)[kTokens / 2]) {
+  const int n = at.warp() * 16 + at.lane() / 4, column = n % 32, token = at.lane() % 4 * 2;
+  const Rows rows = RowsOf(a, at.n0 + n, a.n);
   H1_UNROLL
   for (int c = 0; c < kTokens / kStoreTokens; ++c) {
-    unsigned char* const buffer = shared + c % 2 * (2 * kPanelBytes);
-    if (leader) StoreReadWait<1>();  // the buffer's last tile has left
-    GroupBarrier(id);
+    unsigned char* const buffer = at.shared + c % 2 * (2 * kPanelBytes);
+    unsigned char* const panel = buffer + n / 32 * kPanelBytes + column % 4 * 4;
+    if (at.leader()) StoreReadWait<1>();  // the buffer's last chunk has left
+    GroupBarrier(at.barrier);
     H1_UNROLL
     for (int j = 0; j < kStoreTokens / 8 * 2; ++j) {
-      const float low = sum[(c * 4 + j / 2) * 4 + j % 2],
-                  high = sum[(c * 4 + j / 2) * 4 + 2 + j % 2];
-      const int token = j / 2 * 8 + lane % 4 * 2 + j % 2;
-      if (swiglu) {
-        Store(reinterpret_cast<Bf16*>(buffer + TileByte(64, token, i / 8) + i % 8 * 2),
-              SwiGlu<Bf16>(a.bias != nullptr ? low + gate_bias : low,
-                           a.bias_up != nullptr ? high + up_bias : high, a.factor));
-      } else {
-        unsigned char* const panel = buffer + n / 32 * kPanelBytes;
-        const int column = n % 32;
-        *reinterpret_cast<float*>(panel + TileByte(128, token, column / 4) + column % 4 * 4) =
-            low * rows.scale[0] + rows.bias[0];
-        *reinterpret_cast<float*>(panel + TileByte(128, token, column / 4 + 2) + column % 4 * 4) =
-            high * rows.scale[1] + rows.bias[1];
-      }
+      const float *const low = sum + c * (kStoreTokens / 2) + j / 2 * 4 + j % 2, *const high =
+                                                                                     low + 2;
+      const int row = j / 2 * 8 + token + j % 2;
+      *reinterpret_cast<float*>(panel + TileByte(128, row, column / 4)) =
+          *low * rows.scale[0] + rows.bias[0];
+      *reinterpret_cast<float*>(panel + TileByte(128, row, column / 4 + 2)) =
+          *high * rows.scale[1] + rows.bias[1];
     }
     StoreFence();
-    GroupBarrier(id);
-    if (!leader) continue;
-    const int row = row0 + c * kStoreTokens;
-    if (swiglu) {
-      StoreTile(buffer, out, i0, row);
-    } else if (a.epilogue == Epilogue::kAdd) {
-      AddTile(buffer, out, n0, row);
-      AddTile(buffer + kPanelBytes, out, n0 + 32, row);
+    GroupBarrier(at.barrier);
+    if (!at.leader()) continue;
+    const int row = at.row0 + c * kStoreTokens;
+    if (a.epilogue == Epilogue::kAdd) {
+      AddTile(buffer, out, at.n0, row);
+      AddTile(buffer + kPanelBytes, out, at.n0 + 32, row);
     } else {
-      StoreTile(buffer, out, n0, row);
-      StoreTile(buffer + kPanelBytes, out, n0 + 32, row);
+      StoreTile(buffer, out, at.n0, row);
+      StoreTile(buffer + kPanelBytes, out, at.n0 + 32, row);
     }
     StoreCommit();
   }

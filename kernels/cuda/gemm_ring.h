@@ -17,8 +17,8 @@ inline constexpr int kBlocks =
 inline constexpr int kBand = 8;  // token tiles that neighbouring blocks share weights over
 inline constexpr int kMostStages = 12;
 
-/// Panels of a stage. A turn of the copying threads' loop takes some 280 cycles, longer than a
-/// narrow tile's bytes or products of one panel.
+/// Panels of a stage. A turn of the copying threads' loop takes longer than a narrow tile's bytes
+/// or products of one panel.
 H1_HOST_DEVICE constexpr int Panels(int tokens) { return tokens >= 128 ? 1 : 2; }
 
 /// A block's shared memory: the ring (of a stage, the weights' panels and then the tokens', in rows
@@ -55,13 +55,14 @@ struct Cut {
   unsigned blocks() const { return static_cast<unsigned>(std::min(tiles, kBlocks)); }
 };
 
-/// What the copy engine reads: tiles of kStep columns.
+/// What the copy engine reads: a stage's panels of kStep columns at once.
 struct Operands {
   TensorMap weights, tokens;
   Operands(const GemmArgs& a, int token_rows, int weight_rows) {
     const std::int64_t k = RoundUp(a.k, kPadK);
-    weights = MakeTensorMap({a.weight, RoundUp(a.n, kPadN), k, k, 2, weight_rows, kStep});
-    tokens = MakeTensorMap({a.in, a.rows, a.ldi, a.ldi, 2, token_rows, kStep});
+    const int panels = Panels(token_rows);
+    weights = MakeTensorMap({a.weight, RoundUp(a.n, kPadN), k, k, 2, weight_rows, kStep, panels});
+    tokens = MakeTensorMap({a.in, a.rows, k, a.ldi, 2, token_rows, kStep, panels});
   }
 };
 
@@ -107,12 +108,9 @@ H1_DEVICE void Feed(const TensorMap& map, const Cut& cut, int steps, unsigned ch
        tile += static_cast<int>(gridDim.x)) {
     const int row = row_of(tile);
     for (int s = 0; s < steps; s += kPanels, ring.Next()) {
-      const int panels = steps - s < kPanels ? steps - s : kPanels;
       BarrierWait(empty + ring.slot, ring.phase ^ 1);  // free from the start: the phase before
-      BarrierExpect(full + ring.slot, panels * panel_bytes);
-      unsigned char* const to = shared + ring.slot * cut.room.stage_bytes + first;
-      for (int p = 0; p < panels; ++p)
-        CopyTile(to + p * panel_bytes, &map, (s + p) * kStep, row, full + ring.slot);
+      BarrierExpect(full + ring.slot, kPanels * panel_bytes);  // past the end there are zeros
+      CopyPanels(shared + ring.slot * cut.room.stage_bytes + first, &map, s, row, full + ring.slot);
     }
   }
 }

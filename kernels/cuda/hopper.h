@@ -75,6 +75,13 @@ H1_DEVICE void CopyTile(unsigned char* shared, const TensorMap* map, int column,
   barrier->bytes_phase -= map->box_rows * map->box_columns * map->element * 2;
   BarrierFlip(*barrier);
 }
+H1_DEVICE void CopyPanels(unsigned char* shared, const TensorMap* map, int panel, int row,
+                          Barrier* barrier) {
+  for (int i = 0; i < map->box_panels; ++i) {
+    CopyTile(shared + i * map->box_rows * map->box_columns * map->element, map,
+             (panel + i) * map->box_columns, row, barrier);
+  }
+}
 H1_DEVICE void StoreTile(const unsigned char* shared, const TensorMap* map, int column, int row) {
   emulation::EachOfTile(*map, column, row, [&](int byte, std::byte* at) {
     if (at != nullptr) std::memcpy(at, shared + byte, static_cast<std::size_t>(map->element));
@@ -144,6 +151,16 @@ H1_DEVICE void CopyTile(unsigned char* shared, const TensorMap* map, int column,
       "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, "
       "{%3, %4}], [%2];" ::"r"(SharedAddress(shared)),
       "l"(map), "r"(SharedAddress(barrier)), "r"(column), "r"(row)
+      : "memory");
+}
+/// A map's panels from `panel` on in one copy, the tiles one after the other; those past the end
+/// come as zeros.
+H1_DEVICE void CopyPanels(unsigned char* shared, const TensorMap* map, int panel, int row,
+                          Barrier* barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, "
+      "{0, %3, %4}], [%2];" ::"r"(SharedAddress(shared)),
+      "l"(map), "r"(SharedAddress(barrier)), "r"(row), "r"(panel)
       : "memory");
 }
 /// A tile from shared memory to its place, or added to what is there (fp32; one rounding). By one

@@ -16,6 +16,8 @@ struct TensorFacts {
   std::int64_t rows = 0, columns = 0, ld = 0;
   int element = 2;                    // bytes: 2 bf16, 4 fp32; ld * element a multiple of 16
   int box_rows = 0, box_columns = 0;  // of a tile; rows of 64 or 128 bytes
+  int box_panels =
+      0;  // 0: one tile a copy (CopyTile); else so many neighbours along a row (CopyPanels)
   auto operator<=>(const TensorFacts&) const = default;
 };
 #ifdef H1_CUDA_EMULATION

@@ -60,16 +60,13 @@ H1_DEVICE void StoreFour(Bf16* to, float a, float b, float c, float d) {
   *reinterpret_cast<uint2*>(to) = make_uint2(PackBf16(a, b), PackBf16(c, d));
 }
 
-/// As exact as fp32 goes; and with the units' own exponential and reciprocal (some 2^-21 off) where
-/// the result becomes bf16.
-H1_DEVICE float Silu(float x, float) { return x / (1.0F + expf(-x)); }
-H1_DEVICE float Silu(float x, Bf16) { return __fdividef(x, 1.0F + __expf(-x)); }
 /// softplus as FALCON_H1.md: the identity above 20. In double where everything is fp32.
 H1_DEVICE float Softplus(float x, float) {
   return x > 20.0F ? x : static_cast<float>(log1p(exp(static_cast<double>(x))));
 }
 H1_DEVICE float Softplus(float x, Bf16) { return x > 20.0F ? x : log1pf(expf(x)); }
 
+inline constexpr float kLog2E = 1.4426950408889634F;
 /// 2^x as the units compute it (some 2^-22 off; results below 2^-126 are 0). Exact at 0.
 H1_DEVICE float Exp2(float x) {
 #ifdef H1_CUDA_EMULATION
@@ -80,6 +77,22 @@ H1_DEVICE float Exp2(float x) {
   return y;
 #endif
 }
+
+/// 1 / x as the units compute it (some 2^-23 off; 0 for what is over 2^126).
+H1_DEVICE float Reciprocal(float x) {
+#ifdef H1_CUDA_EMULATION
+  return 1.0F / x;
+#else
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#endif
+}
+
+/// As exact as fp32 goes; and by the units' own exponential and reciprocal (some 2^-21 off) where
+/// the result becomes bf16.
+H1_DEVICE float Silu(float x, float) { return x / (1.0F + expf(-x)); }
+H1_DEVICE float Silu(float x, Bf16) { return x * Reciprocal(1.0F + Exp2(x * -kLog2E)); }
 
 /// A number that all lanes of the warp have alike, in a way that the compiler can see: addresses
 /// made of it, such as warpgroup products' operands, then need no way from the lanes' registers.

@@ -9,7 +9,6 @@ namespace h1bench::H1_CUDA_NAMESPACE::chunked {
 
 #if defined(__CUDACC__) || defined(H1_CUDA_EMULATION)
 
-inline constexpr float kLog2E = 1.4426950408889634F;
 inline constexpr int kThreads = 128, kColumns = 64, kTile = 16, kTiles = kChunk / kTile;
 
 /// kRows: rows that the call asks for, which begin at a multiple of kTile: all of a chunk (kChunk)

@@ -76,6 +76,27 @@ H1_DEVICE void LoadMatrix4Transposed(unsigned (&out)[4], const void* shared) {
 #endif
 }
 
+/// LoadMatrix4Transposed's other way (from sm_90 on): four 8x8 matrices of 16-bit values, of which
+/// lane l has elements 2 (l % 4), 2 (l % 4) + 1 of row l / 4, go to shared memory transposed: lane
+/// l names where row l % 8 of matrix l / 8 goes.
+H1_DEVICE void StoreMatrix4Transposed(void* shared, const unsigned (&in)[4]) {
+#ifdef H1_CUDA_EMULATION
+  emulation::Show(kAllLanes, in, sizeof in);
+  const int lane = emulation::Lane(), matrix = lane / 8, column = lane % 8;
+  std::uint16_t out[8];
+  for (int i = 0; i < 8; ++i) {  // from the lane that has it of row i
+    const auto* from = static_cast<const unsigned char*>(emulation::Shown(i * 4 + column / 2));
+    std::memcpy(&out[i], from + matrix * 4 + column % 2 * 2, 2);
+  }
+  std::memcpy(shared, out, sizeof out);
+#elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  const auto address = static_cast<unsigned>(__cvta_generic_to_shared(shared));
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(address),
+               "r"(in[0]), "r"(in[1]), "r"(in[2]), "r"(in[3])
+               : "memory");
+#endif
+}
+
 /// d (16, 8) += a (16, 16) * b (16, 8): bf16 in, fp32 sums. Lane l, g = l / 4, t = l % 4: a holds
 /// (g, 2t..), (g + 8, 2t..), (g, 2t + 8..), (g + 8, 2t + 8..); b (2t.., g), (2t + 8.., g); d
 /// (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).

@@ -145,7 +145,7 @@ TEST(Emulation, AGraphRunsWhatWasCaptured) {
     CopyToHost(&copy, &sum, sizeof sum, 0);
   };
   Graph graph;
-  Graph::BeginCapture(0, false);
+  Graph::BeginCapture(0, Early::kNone);
   step();
   graph.EndCapture(0);
   EXPECT_EQ(sum, 0);
@@ -159,6 +159,56 @@ TEST(Emulation, AGraphRunsWhatWasCaptured) {
   EXPECT_EQ(copy, 24);
   step();  // nothing is captured any more
   EXPECT_EQ(copy, 1026);
+}
+
+/// Work of a branch is done when it is joined, not before: a stream that does not wait for it sees
+/// the old number, in a graph as without one.
+TEST(Emulation, ABranchIsDoneWhenItIsJoined) {
+  int one = 1, sum = 0, seen = 0;
+  Branch branch;
+  ASSERT_TRUE(branch.Create().ok());
+  const auto step = [&](bool join) {
+    branch.Fork(0);
+    Launch("add", AddKernel, {dim3(1), dim3(32)}, branch.stream(), &one, 0, &sum);
+    if (join) branch.Join(0);
+    CopyToHost(&seen, &sum, sizeof sum, 0);
+    branch.Join(0);
+  };
+  step(true);
+  EXPECT_EQ(seen, 1);
+  step(false);
+  EXPECT_EQ(seen, 1);
+  EXPECT_EQ(sum, 2);
+  Graph graph;
+  Graph::BeginCapture(0, Early::kNone);
+  step(true);
+  graph.EndCapture(0);
+  EXPECT_EQ(sum, 2);
+  graph.Launch(0);
+  EXPECT_EQ(seen, 3);
+}
+
+/// Matrix m's element (row, column) is 1000 m + 10 row + column; it comes back at (column, row).
+void TransposeKernel(std::uint16_t* out) {
+  WaitForKernelBefore();
+  H1_SHARED(std::uint16_t, shared, 256);
+  const int lane = static_cast<int>(threadIdx.x), row = lane / 4, column = lane % 4 * 2;
+  unsigned in[4];
+  for (int m = 0; m < 4; ++m) {
+    const auto low = static_cast<unsigned>(1000 * m + 10 * row + column);
+    in[m] = low | (low + 1) << 16;
+  }
+  StoreMatrix4Transposed(shared + lane * 8, in);
+  __syncwarp();
+  for (int i = 0; i < 8; ++i) out[lane * 8 + i] = shared[lane * 8 + i];
+}
+TEST(Emulation, MatricesAreStoredTransposed) {
+  std::vector<std::uint16_t> out(256);
+  Launch("transpose", TransposeKernel, {dim3(1), dim3(32)}, 0, out.data());
+  for (int i = 0; i < 256; ++i) {
+    const int matrix = i / 64, row = i / 8 % 8, column = i % 8;
+    EXPECT_EQ(out[static_cast<std::size_t>(i)], 1000 * matrix + 10 * column + row);
+  }
 }
 
 TEST(Emulation, MemoryRunsOutAsOnACard) {

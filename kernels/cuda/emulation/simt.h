@@ -77,8 +77,8 @@ void Do(Function work) {
     work();
   }
 }
-/// The stream of work that may be done until DoBranch, and is done then: whoever needs it before has
-/// not waited for it.
+/// The stream of work that may be done until DoBranch, and is done then: whoever needs it before
+/// has not waited for it.
 inline constexpr int kBranch = 1;
 Work& BranchWork();  // of this thread
 void DoBranch();
@@ -170,8 +170,6 @@ T __shfl_down_sync(unsigned mask, T value, int by) {
   const int lane = h1bench::emulation::Lane() + by;
   return h1bench::emulation::FromLane(mask, value, lane > 31 ? h1bench::emulation::Lane() : lane);
 }
-inline float __expf(float x) { return std::exp(x); }
-inline float __fdividef(float x, float y) { return x / y; }
 inline float rsqrtf(float x) { return 1.0F / std::sqrt(x); }
 inline float __uint_as_float(unsigned bits) {
   float out;
