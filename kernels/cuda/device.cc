@@ -68,10 +68,10 @@ void ProfileReport() {
 }
 
 namespace {
-thread_local Early g_early = Early::kNone;  // in the capture that this thread has begun
+thread_local bool g_start_early = false;  // in the capture that this thread has begun
 }  // namespace
 
-bool MayStartEarly(Stream stream, bool product) {
+bool MayStartEarly(Stream stream) {
   static const bool can = [] {
     int major = 0;
     return std::getenv("H1BENCH_CUDA_NO_OVERLAP") == nullptr &&
@@ -79,8 +79,7 @@ bool MayStartEarly(Stream stream, bool product) {
            major >= 9;
   }();
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  const bool may = g_early == Early::kAll || (g_early == Early::kAllButProducts && !product);
-  return can && may && cudaStreamIsCapturing(stream, &status) == cudaSuccess &&
+  return can && g_start_early && cudaStreamIsCapturing(stream, &status) == cudaSuccess &&
          status == cudaStreamCaptureStatusActive;
 }
 
@@ -214,8 +213,8 @@ void FillZero(void* to, std::int64_t bytes, Stream stream) {
     NoteError(cudaMemsetAsync(to, 0, static_cast<std::size_t>(bytes), stream), "cudaMemsetAsync");
 }
 bool Graph::Available() { return !Profiling() && std::getenv("H1BENCH_CUDA_NO_GRAPHS") == nullptr; }
-void Graph::BeginCapture(Stream stream, Early early) {
-  g_early = early;
+void Graph::BeginCapture(Stream stream, bool start_early) {
+  g_start_early = start_early;
   NoteError(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "graph capture");
 }
 void Graph::EndCapture(Stream stream) {

@@ -132,7 +132,8 @@ class Graph {
   ~Graph() { Clear(); }
   /// False with H1BENCH_CUDA_NO_GRAPHS set or where kernels are timed one by one: run them then.
   static bool Available();
-  static void BeginCapture(Stream stream, Early early);
+  /// `start_early`: kernels may start while the one before ends (platform.h).
+  static void BeginCapture(Stream stream, bool start_early);
   void EndCapture(Stream stream);
   bool ready() const { return ready_; }
   void Launch(Stream stream) const;

@@ -99,7 +99,7 @@ template <int kTokens>
 void Run(const GemmArgs& args, Stream stream) {
   const LaunchShape shape{dim3(static_cast<unsigned>(RoundUp(args.n, kPadN) / kWeights),
                                static_cast<unsigned>(CeilDiv(args.rows, kTokens))),
-                          dim3(kThreads), SharedBytes<kTokens>(), Threads::kTogether, true};
+                          dim3(kThreads), SharedBytes<kTokens>()};
   Launch("gemm_mma", MmaKernel<kTokens>, shape, stream, args);
 }
 

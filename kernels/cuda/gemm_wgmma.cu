@@ -120,7 +120,7 @@ void Run(const GemmArgs& a, int rows_of_weight, Stream stream) {
   constexpr const char* kName = kTokens == 256   ? "gemm_wgmma_256"
                                 : kTokens == 128 ? "gemm_wgmma_128"
                                                  : "gemm_wgmma_64";
-  const LaunchShape shape{dim3(cut.blocks()), dim3(kThreads), cut.room.bytes(), Threads::kTogether, true};
+  const LaunchShape shape{dim3(cut.blocks()), dim3(kThreads), cut.room.bytes()};
   Launch(kName, WgmmaKernel<kTokens>, shape, stream, operands.weights, operands.tokens,
          by_copies ? OutputMap(a) : operands.tokens, a, cut, by_copies);
 }

@@ -52,11 +52,7 @@ struct LaunchShape {
   dim3 grid, block;
   std::size_t shared_bytes = 0;  // dynamic
   Threads threads = Threads::kTogether;
-  bool product = false;  // see Early
 };
-/// Which kernels start while the one before ends (WaitForKernelBefore). A product's blocks take
-/// whole multiprocessors, which they keep from the kernel before.
-enum class Early { kNone, kAllButProducts, kAll };
 
 #ifdef H1_CUDA_EMULATION
 using Stream = int;
@@ -83,9 +79,9 @@ void NoteError(cudaError_t error, const char* what);
 void ProfileBegin(const char* name, Stream stream);
 void ProfileEnd(Stream stream);
 void ProfileReport();
-/// Whether a kernel starts while the one before ends: in graphs that were begun so (device.h), on
-/// compute capability 9.0 and newer, unless H1BENCH_CUDA_NO_OVERLAP is set.
-bool MayStartEarly(Stream stream, bool product);
+/// Whether kernels start while the one before ends: those of graphs that were begun so (device.h),
+/// on compute capability 9.0 and newer, unless H1BENCH_CUDA_NO_OVERLAP is set.
+bool MayStartEarly(Stream stream);
 #ifdef __CUDACC__
 /// Puts the kernel on the stream; a failure is noted, never thrown.
 template <typename... Params, typename... Args>
@@ -106,7 +102,7 @@ void Launch(const char* name, void (*kernel)(Params...), const LaunchShape& shap
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;
   config.attrs = &early;
-  config.numAttrs = MayStartEarly(stream, shape.product) ? 1 : 0;
+  config.numAttrs = MayStartEarly(stream) ? 1 : 0;
   ProfileBegin(name, stream);
   NoteError(cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...), name);
   ProfileEnd(stream);

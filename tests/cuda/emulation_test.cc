@@ -145,7 +145,7 @@ TEST(Emulation, AGraphRunsWhatWasCaptured) {
     CopyToHost(&copy, &sum, sizeof sum, 0);
   };
   Graph graph;
-  Graph::BeginCapture(0, Early::kNone);
+  Graph::BeginCapture(0, false);
   step();
   graph.EndCapture(0);
   EXPECT_EQ(sum, 0);
@@ -180,7 +180,7 @@ TEST(Emulation, ABranchIsDoneWhenItIsJoined) {
   EXPECT_EQ(seen, 1);
   EXPECT_EQ(sum, 2);
   Graph graph;
-  Graph::BeginCapture(0, Early::kNone);
+  Graph::BeginCapture(0, false);
   step(true);
   graph.EndCapture(0);
   EXPECT_EQ(sum, 2);

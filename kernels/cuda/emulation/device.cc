@@ -78,7 +78,7 @@ Branch::~Branch() = default;
 void Branch::Fork(Stream) const {}
 void Branch::Join(Stream) const { emulation::DoBranch(); }
 bool Graph::Available() { return std::getenv("H1BENCH_CUDA_NO_GRAPHS") == nullptr; }
-void Graph::BeginCapture(Stream, Early) { emulation::BeginCapture(); }
+void Graph::BeginCapture(Stream, bool) { emulation::BeginCapture(); }
 void Graph::EndCapture(Stream) {
   work_ = emulation::EndCapture();
   ready_ = true;
