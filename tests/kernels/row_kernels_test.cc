@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/cpu/vector/table.h"
+#include "tests/kernels/table_name.h"
 
 namespace h1bench::cpu {
 namespace {
@@ -130,13 +131,7 @@ TEST_P(RowKernels, GateReadsScaledZ) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, RowKernels, ::testing::Range(0, AllKernels().count),
-                         [](const auto& given) {
-                           std::string name = AllKernels().tables[given.param]->name;
-                           for (char& c : name)
-                             if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(All, RowKernels, ::testing::Range(0, AllKernels().count), TableName);
 
 }  // namespace
 }  // namespace h1bench::cpu

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/cpu/vector/table.h"
+#include "tests/kernels/table_name.h"
 
 namespace h1bench::cpu {
 namespace {
@@ -153,13 +154,7 @@ TEST_P(SsdTest, DecaysThatEndTheState) {
   for (std::size_t i = At(80 * 16); i < bad.size(); ++i) EXPECT_TRUE(std::isnan(bad[i])) << i;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SsdTest, ::testing::Range(0, AllKernels().count),
-                         [](const auto& given) {
-                           std::string name = AllKernels().tables[given.param]->name;
-                           for (char& c : name)
-                             if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(All, SsdTest, ::testing::Range(0, AllKernels().count), TableName);
 
 }  // namespace
 }  // namespace h1bench::cpu
